@@ -1,0 +1,205 @@
+// Package chars holds the character classes and escapes that the RDF syntaxes
+// share: XML names, IRI characters and the escapes of N-Triples.
+package chars
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	nameStart = 1 << iota
+	nameChar
+	iriBad
+	space
+)
+
+var class = func() (t [256]uint8) {
+	for c := range t {
+		b := byte(c)
+		switch {
+		case b|0x20 >= 'a' && b|0x20 <= 'z', b == '_':
+			t[c] = nameStart | nameChar
+		case b >= '0' && b <= '9', b == '-', b == '.':
+			t[c] = nameChar
+		}
+		if b <= 0x20 || b == 0x7F || strings.IndexByte("<>\"{}|^`\\", b) >= 0 {
+			t[c] |= iriBad
+		}
+		if b == ' ' || b == '\t' || b == '\n' || b == '\r' {
+			t[c] |= space
+		}
+	}
+	return t
+}()
+
+// IsSpace reports whether c is white space in XML, Turtle and JSON alike.
+func IsSpace(c byte) bool { return class[c]&space != 0 }
+
+// IRIBad reports whether c may not stand in an IRI.
+func IRIBad(c byte) bool { return class[c]&iriBad != 0 }
+
+// IsDigit reports whether c is an ASCII digit.
+func IsDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// IsAlpha reports whether c is an ASCII letter.
+func IsAlpha(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// NameStart is NameStartChar of "Namespaces in XML 1.0" without the colon.
+func NameStart(r rune) bool {
+	if r < 0x80 {
+		return r >= 0 && class[r]&nameStart != 0
+	}
+	return r >= 0xC0 && r <= 0xD6 || r >= 0xD8 && r <= 0xF6 || r >= 0xF8 && r <= 0x2FF ||
+		r >= 0x370 && r <= 0x37D || r >= 0x37F && r <= 0x1FFF || r >= 0x200C && r <= 0x200D ||
+		r >= 0x2070 && r <= 0x218F || r >= 0x2C00 && r <= 0x2FEF || r >= 0x3001 && r <= 0xD7FF ||
+		r >= 0xF900 && r <= 0xFDCF || r >= 0xFDF0 && r <= 0xFFFD ||
+		r >= 0x10000 && r <= 0xEFFFF
+}
+
+// NameChar is NameChar of "Namespaces in XML 1.0" without the colon.
+func NameChar(r rune) bool {
+	if r < 0x80 {
+		return r >= 0 && class[r]&nameChar != 0
+	}
+	return NameStart(r) || r == 0xB7 || r >= 0x300 && r <= 0x36F || r >= 0x203F && r <= 0x2040
+}
+
+// NCName returns the end of the NCName that starts at i, or i if there is none.
+func NCName(s string, i int) int {
+	start := i
+	for i < len(s) {
+		c := s[i]
+		if c < 0x80 {
+			k := class[c]
+			if k&nameChar == 0 || i == start && k&nameStart == 0 {
+				return i
+			}
+			i++
+			continue
+		}
+		r, w := utf8.DecodeRuneInString(s[i:])
+		if i == start && !NameStart(r) || !NameChar(r) {
+			return i
+		}
+		i += w
+	}
+	return i
+}
+
+// IsNCName reports whether all of s is one NCName.
+func IsNCName(s string) bool { return s != "" && NCName(s, 0) == len(s) }
+
+// SplitName returns where the longest NCName at the end of iri starts, or -1.
+func SplitName(iri string) int {
+	i, best := len(iri), -1
+	for i > 0 {
+		r, w := utf8.DecodeLastRuneInString(iri[:i])
+		if !NameChar(r) {
+			break
+		}
+		if i -= w; NameStart(r) {
+			best = i
+		}
+	}
+	return best
+}
+
+// XMLChar reports whether r may stand in an XML 1.0 document.
+func XMLChar(r rune) bool {
+	return r == 9 || r == 10 || r == 13 || r >= 0x20 && r <= 0xD7FF ||
+		r >= 0xE000 && r <= 0xFFFD || r >= 0x10000 && r <= 0x10FFFF
+}
+
+// XMLText returns the position of the first character of s that XML 1.0
+// cannot carry, or -1. Ill-formed UTF-8 counts as such a character.
+func XMLText(s string) int {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < 0x80 {
+			if c < 0x20 && class[c]&space == 0 {
+				return i
+			}
+			i++
+			continue
+		}
+		r, w := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && w == 1 || !XMLChar(r) {
+			return i
+		}
+		i += w
+	}
+	return -1
+}
+
+// LangTag returns the end of the language tag that starts at i, or i.
+func LangTag(s string, i int) int {
+	j := i
+	for j < len(s) && IsAlpha(s[j]) {
+		j++
+	}
+	for j > i && j+1 < len(s) && s[j] == '-' && (IsAlpha(s[j+1]) || IsDigit(s[j+1])) {
+		j++
+		for j < len(s) && (IsAlpha(s[j]) || IsDigit(s[j])) {
+			j++
+		}
+	}
+	return j
+}
+
+// Unescape undoes the escapes of N-Triples and Turtle: \uXXXX and \UXXXXXXXX
+// everywhere, and in strings also \t \b \n \r \f \" \' \\. It returns a message
+// rather than an error because only the caller knows the place.
+func Unescape(s string, iri bool) (out, problem string) {
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' {
+			b = append(b, s[i])
+			continue
+		}
+		if i++; i >= len(s) {
+			return "", "incomplete escape"
+		}
+		n := 0
+		switch s[i] {
+		case 'u':
+			n = 4
+		case 'U':
+			n = 8
+		}
+		if n == 0 {
+			k := strings.IndexByte(`tbnrf"'\`, s[i])
+			if iri || k < 0 {
+				return "", "unknown escape"
+			}
+			b = append(b, "\t\b\n\r\f\"'\\"[k])
+			continue
+		}
+		if i+n >= len(s) {
+			return "", "incomplete escape"
+		}
+		var r rune
+		for _, c := range []byte(s[i+1 : i+1+n]) {
+			switch {
+			case IsDigit(c):
+				r = r<<4 | rune(c-'0')
+			case c|0x20 >= 'a' && c|0x20 <= 'f':
+				r = r<<4 | rune(c|0x20-'a'+10)
+			default:
+				return "", "bad digit in an escape"
+			}
+			if r > utf8.MaxRune {
+				return "", "escape beyond U+10FFFF"
+			}
+		}
+		if r >= 0xD800 && r < 0xE000 {
+			return "", "escape of a surrogate"
+		}
+		if iri && r < 0x80 && IRIBad(byte(r)) {
+			return "", "escape of a character that an IRI cannot hold"
+		}
+		b = utf8.AppendRune(b, r)
+		i += n
+	}
+	return string(b), ""
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package rdfxml_test
+
+const raceEnabled = false
