@@ -1,0 +1,207 @@
+package server
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/oslcbus/oslcbus/oslc"
+	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/format"
+	"github.com/oslcbus/oslcbus/oslc/vocab"
+)
+
+// Version is what we answer in OSLC-Core-Version to a client that asks for
+// nothing else; the representations are the same for both (Core 3.0, CORE-48).
+const Version = "3.0"
+
+const versionHeader = "OSLC-Core-Version"
+
+// HandlerFunc answers an HTTP request or returns why it does not.
+type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// Handler turns fn into an http.Handler that answers errors as oslc:Error. What
+// is internal is logged and not told to the client.
+func Handler(logger *slog.Logger, fn HandlerFunc) http.Handler {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := fn(w, r)
+		if err == nil || r.Context().Err() != nil {
+			return
+		}
+		if _, answered := errors.AsType[*StatusError](err); !answered && oslc.KindOf(err) == oslc.Internal {
+			logger.ErrorContext(r.Context(), "request not answered", "path", r.URL.Path, "err", err)
+		}
+		WriteError(w, r, err)
+	})
+}
+
+// StatusError is an error with an HTTP status that no oslc.Kind stands for.
+type StatusError struct {
+	Status int
+	Err    error
+}
+
+func (e *StatusError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StatusError) Unwrap() error { return e.Err }
+
+// Statusf makes a StatusError.
+func Statusf(status int, text string) error {
+	return &StatusError{status, errors.New(text)}
+}
+
+// WriteError answers with err as an oslc:Error (Core 3.0, section Errors), in
+// RDF or, for a client that wants JSON and no RDF, as a JSON object.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	status, message := oslc.KindOf(err).Status(), err.Error()
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		status = e.Status
+	} else if oslc.KindOf(err) == oslc.Internal {
+		message = "internal error"
+	}
+	if d := oslc.RetryAfter(err); d > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(d.Seconds()+1)))
+	}
+	h := w.Header()
+	h.Del("ETag")
+	h.Set("Cache-Control", "no-store")
+	if wantsJSON(r) {
+		h.Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(map[string]any{"statusCode": strconv.Itoa(status), "message": message})
+		return
+	}
+	f, ok := format.Negotiate(r.Header.Get("Accept"), r.Header.Get(versionHeader))
+	if !ok {
+		f = format.RDFXML // an error is told in any case
+	}
+	g := rdf.NewGraph()
+	g.NodeOf(rdf.NewBlank("e")).A(vocab.OSLCErrorClass).
+		String(vocab.OSLCStatusCode, strconv.Itoa(status)).
+		String(vocab.OSLCMessage, message)
+	body, fail := format.Append(nil, g, f)
+	if fail != nil {
+		body = nil
+	}
+	setRDFHeaders(h, r, f)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}
+
+// wantsJSON reports whether plain JSON is asked for: OSLC clients never do.
+func wantsJSON(r *http.Request) bool {
+	a := r.Header.Get("Accept")
+	return strings.Contains(a, "application/json") && !strings.Contains(a, "rdf") &&
+		!strings.Contains(a, "turtle") && !strings.Contains(a, "ld+json")
+}
+
+func setRDFHeaders(h http.Header, r *http.Request, f format.Format) {
+	h.Set("Content-Type", f.MediaType())
+	v := r.Header.Get(versionHeader)
+	if v != "2.0" {
+		v = Version
+	}
+	h.Set(versionHeader, v)
+	h.Add("Vary", "Accept, "+versionHeader)
+}
+
+// A Reply is a graph to answer a GET or HEAD with.
+type Reply struct {
+	// Graph makes the graph; it is not called when the client has it already.
+	Graph func() (*rdf.Graph, error)
+	// Tag names the state of what is answered, whatever the syntax: it becomes the
+	// ETag together with the syntax. Empty means a digest of the body.
+	Tag string
+	// CacheControl is "no-cache" when empty: keep it, but ask each time.
+	CacheControl string
+	// Status is 200 when 0.
+	Status int
+}
+
+// Write answers with the reply in the syntax that r asks for. It fails with
+// status 406 when none of ours is accepted.
+func (p Reply) Write(w http.ResponseWriter, r *http.Request) error {
+	f, ok := format.Negotiate(r.Header.Get("Accept"), r.Header.Get(versionHeader))
+	if !ok {
+		return Statusf(http.StatusNotAcceptable,
+			"nothing acceptable: there are application/rdf+xml, text/turtle, application/ld+json and application/n-triples")
+	}
+	h := w.Header()
+	setRDFHeaders(h, r, f)
+	if p.CacheControl == "" {
+		p.CacheControl = "no-cache"
+	}
+	var body []byte
+	if p.Tag == "" {
+		var err error
+		if body, err = p.body(f); err != nil {
+			return err
+		}
+		sum := sha256.Sum256(body)
+		p.Tag = base64.RawURLEncoding.EncodeToString(sum[:12])
+	}
+	tag := `"` + p.Tag + "-" + f.String() + `"`
+	h.Set("ETag", tag)
+	h.Set("Cache-Control", p.CacheControl)
+	if matches(r.Header.Get("If-None-Match"), tag) {
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	if body == nil {
+		var err error
+		if body, err = p.body(f); err != nil {
+			h.Del("ETag")
+			return err
+		}
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if p.Status != 0 {
+		w.WriteHeader(p.Status)
+	}
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, _ = w.Write(body) // the client is gone when this fails
+	return nil
+}
+
+func (p Reply) body(f format.Format) ([]byte, error) {
+	g, err := p.Graph()
+	if err != nil {
+		return nil, err
+	}
+	return format.Append(nil, g, f)
+}
+
+// matches reports whether an If-None-Match or If-Match header names the tag
+// (RFC 9110, 13.1); a weak tag counts, since GET compares weakly.
+func matches(header, tag string) bool {
+	if header == "" {
+		return false
+	}
+	for t := range strings.SplitSeq(header, ",") {
+		t = strings.TrimPrefix(strings.TrimSpace(t), "W/")
+		if t == "*" || t == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// Graph returns a function that returns g, for Reply.
+func Graph(g *rdf.Graph) func() (*rdf.Graph, error) {
+	return func() (*rdf.Graph, error) { return g, nil }
+}
