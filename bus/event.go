@@ -1,0 +1,148 @@
+package bus
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oslcbus/oslcbus/oslc"
+	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/format"
+	"github.com/oslcbus/oslcbus/oslc/vocab"
+)
+
+// Names of the headers of a message (CloudEvents 1.0.2, Kafka binding 3.2).
+const (
+	HeaderSpecVersion  = "ce_specversion"
+	HeaderID           = "ce_id"
+	HeaderSource       = "ce_source"
+	HeaderType         = "ce_type"
+	HeaderSubject      = "ce_subject"
+	HeaderTime         = "ce_time"
+	HeaderDataSchema   = "ce_dataschema"
+	HeaderPartitionKey = "ce_partitionkey"
+	HeaderSequence     = "ce_sequence"
+	HeaderContentType  = "content-type"
+)
+
+// typePrefix begins the ce_type of every event; the name of the TRS class
+// follows: "net.open-services.trs.Creation".
+const typePrefix = "net.open-services.trs."
+
+// markerPrefix begins the ce_type of what a driver writes for itself. Readers
+// that meet such a message pass it over.
+const markerPrefix = "oslcbus."
+
+// IsMarker reports whether m is a driver's own note and no event.
+func IsMarker(m Message) bool { return strings.HasPrefix(m.Header.Get(HeaderType), markerPrefix) }
+
+// A room is what encoding an event needs for a moment.
+type room struct {
+	graph rdf.Graph
+	body  []byte
+}
+
+// A room that has grown beyond these is dropped rather than kept.
+const (
+	keepBytes   = 1 << 16
+	keepTriples = 512
+)
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+func (r *room) release() {
+	if cap(r.body) > keepBytes || r.graph.Len() > keepTriples {
+		return
+	}
+	r.graph.Reset()
+	rooms.Put(r)
+}
+
+// Encode returns e in its wire form: the event graph in the given syntax under
+// CloudEvents headers. source is the URI of the provider. It fails with kind
+// Invalid for a graph that the syntax cannot express.
+func Encode(e *oslc.Event, source string, f format.Format) (Message, error) {
+	// How long the body gets is not known before: written in room that is kept, it
+	// is copied once rather than with each growth.
+	r := rooms.Get().(*room)
+	defer r.release()
+	e.AddTo(&r.graph)
+	all, err := format.Append(r.body[:0], &r.graph, f)
+	if err != nil {
+		return Message{}, oslc.E("bus.encode", fmt.Errorf("event %s about <%s>: %w", e.ID, e.Subject, err), oslc.Invalid)
+	}
+	body := bytes.Clone(all)
+	r.body = all
+	h := Header{
+		{HeaderSpecVersion, "1.0"},
+		{HeaderID, e.ID},
+		{HeaderSource, source},
+		{HeaderType, typePrefix + strings.TrimPrefix(e.Change.IRI(), vocab.TRS)},
+		{HeaderSubject, e.Subject},
+		{HeaderTime, e.Time.UTC().Format(rdf.TimeLayout)},
+		{HeaderDataSchema, vocab.Events},
+		{HeaderPartitionKey, e.Subject},
+		{HeaderContentType, f.MediaType()},
+	}
+	if e.Sequence != "" {
+		h = append(h, Field{HeaderSequence, e.Sequence})
+	}
+	return Message{Key: e.Subject, Value: body, Header: h}, nil
+}
+
+// Decode reads an event in binary mode. It fails with kind Invalid when m is no
+// CloudEvent, its body is not RDF that p can read, or its graph is no event.
+func Decode(m Message, p format.Parser) (*oslc.Event, error) {
+	const op = "bus.decode"
+	if v := m.Header.Get(HeaderSpecVersion); v != "1.0" {
+		return nil, oslc.Errorf(op, oslc.Invalid, "no CloudEvent 1.0: %s is %q", HeaderSpecVersion, v)
+	}
+	contentType := m.Header.Get(HeaderContentType)
+	f, ok := format.ByMediaType(contentType)
+	if !ok {
+		return nil, oslc.Errorf(op, oslc.Invalid, "content-type %q is no RDF", contentType)
+	}
+	g, err := p.Parse(m.Value, f, "", rdf.Limits{})
+	if err != nil {
+		return nil, oslc.E(op, err, oslc.Invalid)
+	}
+	e, err := oslc.ParseEvent(g)
+	if err != nil {
+		return nil, oslc.E(op, err)
+	}
+	if id := m.ID(); id != e.ID {
+		return nil, oslc.Errorf(op, oslc.Invalid, "ce_id is %q, the event says %q", id, e.ID)
+	}
+	e.Sequence = m.Header.Get(HeaderSequence)
+	return e, nil
+}
+
+// Names of the headers that a dead letter has beside those of the message that
+// could not be handled; its key and bytes are kept as they were.
+const (
+	HeaderReason    = "oslcbus_reason"
+	HeaderTopic     = "oslcbus_topic"
+	HeaderPartition = "oslcbus_partition"
+	HeaderOffset    = "oslcbus_offset"
+	HeaderAttempts  = "oslcbus_attempts"
+	HeaderDeadTime  = "oslcbus_time"
+)
+
+// DeadLetterTopic returns the topic for what could not be handled in topic.
+func DeadLetterTopic(topic string) string { return topic + ".dlq" }
+
+// DeadLetter returns the record that sets d, read from topic, aside for the
+// reason err after so many attempts.
+func DeadLetter(topic string, d Delivery, attempts int, err error, now time.Time) Record {
+	m := d.Message
+	m.Header = append(Header(nil), m.Header...)
+	m.Header.Set(HeaderReason, err.Error())
+	m.Header.Set(HeaderTopic, topic)
+	m.Header.Set(HeaderPartition, fmt.Sprint(d.Partition))
+	m.Header.Set(HeaderOffset, fmt.Sprint(d.Offset))
+	m.Header.Set(HeaderAttempts, fmt.Sprint(attempts))
+	m.Header.Set(HeaderDeadTime, now.UTC().Format(rdf.TimeLayout))
+	return Record{Topic: DeadLetterTopic(topic), Message: m}
+}
