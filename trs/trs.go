@@ -1,0 +1,80 @@
+// Package trs serves Tracked Resource Sets (OSLC TRS 3.0): for each provider the
+// base, that is the resources that exist, and the change log, that is what
+// happened since.
+//
+// Everything here is computed from a Store, which is a view over the log. An
+// order is the offset of the record plus one, a segment ends at a fixed order,
+// and a base is named by its cutoff; so the same URI gives the same bytes on every
+// replica and after every rebuild, and nothing has to be agreed on.
+//
+// # Base
+//
+// Members are kept as intervals of orders: a resource is a member of the base cut
+// off at order n if it was created at or before n and not deleted at or before n.
+// A base needs no copy: its pages are a query with n in their URI, they never
+// change, and every base URI asked for names the newest event as its cutoff. A
+// client that reads slowly keeps reading the base it began.
+//
+// # Change log
+//
+// The newest segment is inline in the set's document and holds between one and
+// two page sizes of orders; older ones are cut at multiples of the page size and
+// are immutable.
+package trs
+
+import (
+	"context"
+	"time"
+
+	"github.com/oslcbus/oslcbus/oslc"
+)
+
+// DefaultPageSize is how many orders a segment and how many members a page of
+// the base has. The TRS primer starts at 1,000; half of that keeps an inline
+// segment under 150 KB of RDF/XML.
+const DefaultPageSize = 500
+
+// A Change is an entry of a change log: a trs:Creation, trs:Modification or
+// trs:Deletion.
+type Change struct {
+	// Order is the place in the change log; orders grow and may skip numbers.
+	Order int64
+	// Event is the UUID of the event; "urn:uuid:" and it is the entry's URI.
+	Event string
+	Kind  oslc.Change
+	// Changed is the URI of the resource.
+	Changed string
+	Time    time.Time
+}
+
+// A Member is a resource in a base.
+type Member struct {
+	URI string
+	// Since is the order of the change that made it a member.
+	Since int64
+}
+
+// Bounds say what part of a change log there is.
+type Bounds struct {
+	// Newest is the order of the newest change, 0 when there was none yet.
+	Newest int64
+	// Oldest is the order of the oldest change that is kept.
+	Oldest int64
+	// Cut is the order up to which changes are not kept any more; 0 when the log
+	// reaches back to the beginning.
+	Cut int64
+	// Event is the UUID of the newest change.
+	Event string
+}
+
+// A Store holds the changes and members of sets, each named as its provider is.
+// All methods fail with kind NotFound for a set that is not there.
+type Store interface {
+	// Bounds tells what is kept now.
+	Bounds(ctx context.Context, set string) (Bounds, error)
+	// Changes returns those with after < order <= upTo, newest first.
+	Changes(ctx context.Context, set string, after, upTo int64) ([]Change, error)
+	// Members returns up to limit members of the base cut off at order at, those
+	// with Since > after, in the order of Since.
+	Members(ctx context.Context, set string, at, after int64, limit int) ([]Member, error)
+}
