@@ -1,0 +1,18 @@
+// Package all lists the adapters that ship with the program.
+package all
+
+import (
+	"github.com/oslcbus/oslcbus/adapters"
+	"github.com/oslcbus/oslcbus/adapters/jira"
+	"github.com/oslcbus/oslcbus/adapters/mongodb"
+	"github.com/oslcbus/oslcbus/adapters/stackstorm"
+)
+
+// Adapters returns a fresh registry; the caller may add to it.
+func Adapters() adapters.Registry {
+	return adapters.Registry{
+		"jira":       jira.Build,
+		"mongodb":    mongodb.Build,
+		"stackstorm": stackstorm.Build,
+	}
+}

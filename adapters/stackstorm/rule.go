@@ -1,0 +1,202 @@
+package stackstorm
+
+import (
+	"errors"
+	"hash/maphash"
+
+	"github.com/oslcbus/oslcbus/adapters"
+	"github.com/oslcbus/oslcbus/adapters/mongodb"
+	"github.com/oslcbus/oslcbus/oslc"
+	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/vocab"
+)
+
+// rules maps the documents of rule_d_b.
+type rules struct {
+	collection mongodb.Collection
+	provider   string
+	api        string
+	seed       maphash.Seed
+}
+
+func newRules(database, api string, opts adapters.Options) *rules {
+	return &rules{
+		collection: mongodb.Collection{Database: database, Name: rulesCollection, Kind: rulesKind},
+		provider:   oslc.ProviderURI(opts.BaseURL, opts.Name),
+		api:        api,
+		seed:       maphash.MakeSeed(),
+	}
+}
+
+// Collection says what is mapped.
+func (r *rules) Collection() mongodb.Collection { return r.collection }
+
+// What is odd about a rule.
+const warnEnabled = "rule_enabled_not_boolean"
+
+// Status of a rule (oslc_cm:status).
+const (
+	statusEnabled  = "enabled"
+	statusDisabled = "disabled"
+)
+
+var (
+	errNoRef  = errors.New("the rule has no ref")
+	errNoName = errors.New("the rule has no name")
+)
+
+// ruleTriples is how many triples a rule has, unless it has many tags: the watcher
+// keeps the graph, so room that is not used would cost memory.
+const ruleTriples = 26
+
+// Map maps a rule.
+func (r *rules) Map(d mongodb.Doc, uri string, refs mongodb.References) (mongodb.Resource, error) {
+	var (
+		res                              mongodb.Resource
+		id, enabled, tags, crit          mongodb.Value
+		name, ref, pack, text, trig      string
+		actionRef, user                  string
+		actionParameters, triggerDoc     mongodb.Doc
+		triggerType, criteria, actParams string
+	)
+	for key, v := range d.All() {
+		switch key {
+		case "_id":
+			id = v
+		case "name":
+			name = v.Str()
+		case "ref":
+			ref = v.Str()
+		case "pack":
+			pack = v.Str()
+		case "description":
+			text = v.Str()
+		case "trigger":
+			trig = v.Str()
+		case "enabled":
+			enabled = v
+		case "tags":
+			tags = v
+		case "criteria":
+			crit = v
+		case "context":
+			user = v.Doc().Str("user")
+		case "action":
+			actionRef = v.Doc().Str("ref")
+			actionParameters = v.Doc().Lookup("parameters").Doc()
+		}
+	}
+	switch {
+	case ref == "":
+		return res, errNoRef
+	case name == "":
+		return res, errNoName
+	}
+	hidden := func(predicate string, m *masker) {
+		if m.masked {
+			res.Hidden = append(res.Hidden, mongodb.Hidden{Predicate: predicate, Sum: m.sum.Sum64()})
+		}
+	}
+	if !crit.IsEmpty() {
+		m := newMasker(r.seed)
+		criteria = m.criteria(crit.Doc())
+		hidden(vocab.St2RuleCriteria, m)
+	}
+	if !actionParameters.IsEmpty() || actionRef != "" {
+		m := newMasker(r.seed)
+		declared := declaredBy(refs, actionRef)
+		if !actionParameters.IsEmpty() {
+			actParams = m.parameters(actionParameters, declared)
+			hidden(vocab.St2ActionParameters, m)
+		}
+	}
+	res.Graph = new(rdf.Graph)
+	res.Graph.Grow(ruleTriples)
+	n := res.Graph.Node(uri).
+		A(vocab.CMChangeRequest, vocab.AutoAutomationPlan, vocab.St2Rule).
+		String(vocab.DCTermsIdentifier, id.Text()).
+		String(vocab.DCTermsTitle, name).
+		String(vocab.DCTermsDescription, text).
+		Time(vocab.DCTermsCreated, id.Time()).
+		Link(vocab.OSLCServiceProvider, r.provider)
+	for tag := range tags.Items() {
+		n.String(vocab.DCTermsSubject, tagText(tag))
+	}
+	if on, ok := enabled.Bool(); ok {
+		status := statusDisabled
+		if on {
+			status = statusEnabled
+		}
+		n.String(vocab.CMStatus, status).Bool(vocab.St2RuleStatus, on)
+	} else if enabled.IsZero() {
+		// StackStorm takes a rule without the field as switched off.
+		n.String(vocab.CMStatus, statusDisabled).Bool(vocab.St2RuleStatus, false)
+	} else {
+		res.Warnings = append(res.Warnings, warnEnabled)
+	}
+	n.String(vocab.St2RuleID, id.Text()).
+		String(vocab.St2RuleRef, ref).
+		String(vocab.St2RuleName, name).
+		String(vocab.St2RulePack, pack).
+		String(vocab.St2TriggerRef, trig)
+	if trig != "" {
+		if triggerDoc, _ = refs.Find(triggers, trig); triggerDoc != nil {
+			triggerType = triggerDoc.Str("type")
+			n.String(vocab.St2TriggerType, triggerType)
+			if p := triggerDoc.Lookup("parameters").Doc(); !p.IsEmpty() {
+				m := newMasker(r.seed)
+				n.Add(vocab.St2TriggerParameters, rdf.Typed(m.parameters(p, declaredByTrigger(refs, triggerType)), mongodb.JSONType))
+				hidden(vocab.St2TriggerParameters, m)
+			}
+		}
+	}
+	if criteria != "" {
+		n.Add(vocab.St2RuleCriteria, rdf.Typed(criteria, mongodb.JSONType))
+	}
+	n.String(vocab.St2ActionRef, actionRef)
+	if actParams != "" {
+		n.Add(vocab.St2ActionParameters, rdf.Typed(actParams, mongodb.JSONType))
+	}
+	n.String(vocab.St2RuleUser, user)
+	if r.api != "" {
+		n.Link(vocab.RDFSSeeAlso, r.api+"/v1/rules/"+id.Text())
+	}
+	return res, nil
+}
+
+// tagText returns a tag as one string: "name:value", or what there is of it.
+func tagText(tag mongodb.Value) string {
+	if tag.Type == mongodb.TypeString {
+		return tag.Str()
+	}
+	name, value := tag.Doc().Str("name"), tag.Doc().Lookup("value").Text()
+	switch {
+	case name == "":
+		return value
+	case value == "":
+		return name
+	}
+	return name + ":" + value
+}
+
+// Types tells a rule that was switched on or off from other edits.
+func (r *rules) Types(before, after *rdf.Graph) []string {
+	was, is := status(before), status(after)
+	on, ok := is.Bool()
+	switch {
+	case !ok || was == is:
+		return nil
+	case on:
+		return []string{vocab.St2RuleEnabled}
+	}
+	return []string{vocab.St2RuleDisabled}
+}
+
+func status(g *rdf.Graph) rdf.Term {
+	for t := range g.All() {
+		if t.P.Value == vocab.St2RuleStatus {
+			return t.O
+		}
+	}
+	return rdf.Term{}
+}
