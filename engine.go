@@ -1,0 +1,430 @@
+package oslcbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oslcbus/oslcbus/adapters"
+	"github.com/oslcbus/oslcbus/automation"
+	"github.com/oslcbus/oslcbus/bus"
+	"github.com/oslcbus/oslcbus/bus/kafka"
+	"github.com/oslcbus/oslcbus/internal/sqlite"
+	"github.com/oslcbus/oslcbus/oslc"
+	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/format"
+	"github.com/oslcbus/oslcbus/oslc/server"
+	"github.com/oslcbus/oslcbus/oslc/vocab"
+	"github.com/oslcbus/oslcbus/trs"
+)
+
+// Options are what a Go program gives an Engine.
+type Options struct {
+	// Adapters are the kinds of connections there are; adapters/all has those that
+	// ship.
+	Adapters adapters.Registry
+	// Logger gets the log; nil discards it.
+	Logger *slog.Logger
+	// Registerer and Gatherer take and give the metrics; nil means a registry of
+	// the engine's own.
+	Registerer prometheus.Registerer
+	Gatherer   prometheus.Gatherer
+	// Listener serves HTTP; nil means a new one on Config.Listen.
+	Listener net.Listener
+	// Observe, when set, is called for every event that was folded into the views
+	// since the start, in the order of each topic.
+	Observe func(provider string, e *oslc.Event)
+	// Version is what the server calls itself.
+	Version string
+}
+
+// An Engine is the assembled program.
+type Engine struct {
+	cfg       Config
+	opts      Options
+	logger    *slog.Logger
+	providers []*provider // the last one is the bus itself
+	rules     *automation.Rules
+	guard     *guard
+	metrics   *metrics
+	status    *status
+	parser    format.Parser
+	kafka     kafka.Config
+
+	ready chan struct{}
+	addr  string
+
+	db    *sqlite.DB
+	views *sqlite.Views
+	cache *sqlite.Cache
+	log   bus.Log
+}
+
+// provider is a connection, or the bus itself, with its place on the log.
+type provider struct {
+	name     string
+	topic    TopicConfig
+	parallel int
+	retry    bus.Retry
+	adapter  adapters.Adapter
+	uri      string
+	sets     []string // per partition
+}
+
+// New checks the configuration and assembles the engine. It does no I/O but
+// reading the files of secrets; an error has kind Invalid.
+func New(cfg Config, opts Options) (*Engine, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	e := &Engine{cfg: cfg, opts: opts, logger: opts.Logger, ready: make(chan struct{}), status: newStatus()}
+	if e.logger == nil {
+		e.logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Registerer == nil || opts.Gatherer == nil {
+		reg := prometheus.NewRegistry()
+		e.opts.Registerer, e.opts.Gatherer = reg, reg
+	}
+	e.metrics = newMetrics(e.opts.Registerer)
+	var err error
+	if e.guard, err = newGuard(cfg.Access); err != nil {
+		return nil, cfg.errorAt("access", err)
+	}
+	if len(cfg.Kafka.Brokers) > 0 {
+		if e.kafka, err = cfg.Kafka.driver(); err == nil {
+			_, err = kafka.New(e.kafka, kafka.Options{}) // it checks, and does no I/O
+		}
+		if err != nil {
+			return nil, cfg.errorAt("kafka", err)
+		}
+	}
+	for _, name := range cfg.names() {
+		p, err := e.connect(name)
+		if err != nil {
+			return nil, err
+		}
+		e.providers = append(e.providers, p)
+	}
+	self := e.place(automation.BusProvider, cfg.Requests)
+	self.adapter.Provider = busProvider(cfg.Title)
+	self.describe(cfg.BaseURL)
+	e.providers = append(e.providers, self)
+	return e, e.compileRules()
+}
+
+func (e *Engine) place(name string, topic TopicConfig) *provider {
+	p := &provider{name: name, topic: topic, uri: oslc.ProviderURI(e.cfg.BaseURL, name)}
+	partitions := 1
+	if len(e.cfg.Kafka.Brokers) > 0 {
+		partitions = e.cfg.Kafka.Partitions
+	}
+	for i := range partitions {
+		set := name
+		if partitions > 1 {
+			set = fmt.Sprintf("%s.%d", name, i)
+		}
+		p.sets = append(p.sets, set)
+	}
+	return p
+}
+
+// describe adds the tracked resource sets to the provider's description.
+func (p *provider) describe(base string) {
+	for _, set := range p.sets {
+		p.adapter.Provider.Sets = append(p.adapter.Provider.Sets, trs.SetURI(base, set))
+	}
+}
+
+func (e *Engine) connect(name string) (*provider, error) {
+	conn := e.cfg.Connections[name]
+	p := e.place(name, conn.TopicConfig)
+	p.parallel, p.retry = conn.Parallel, conn.Retry.policy().WithDefaults()
+	var err error
+	p.adapter, err = e.cfg.build(name, e.opts.Adapters, adapters.Options{
+		Name:    name,
+		BaseURL: e.cfg.BaseURL,
+		State:   &lazyState{e: e, prefix: p.uri + "/"},
+		Cache:   &lazyCache{e: e, source: name},
+		Logger:  e.logger.With("adapter", name),
+		Metrics: counter{e.metrics, name},
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.adapter.Provider.Name = name
+	if p.adapter.Source == nil {
+		p.sets = nil // nothing of it is on the log
+	}
+	p.describe(e.cfg.BaseURL)
+	if p.adapter.Provider.Title == "" {
+		p.adapter.Provider.Title = name
+	}
+	return p, nil
+}
+
+// busProvider describes the provider that has the requests and results.
+func busProvider(title string) oslc.ServiceProvider {
+	return oslc.ServiceProvider{
+		Name:        automation.BusProvider,
+		Title:       title + " requests",
+		Description: "What the bus asked tools to do, and how that ended",
+		Services: []oslc.Service{{Domain: vocab.Auto, Collections: []oslc.Collection{
+			{Kind: "requests", Title: "Requests", ResourceTypes: []string{vocab.AutoAutomationRequest}},
+			{Kind: "results", Title: "Results", ResourceTypes: []string{vocab.AutoAutomationResult}},
+		}}},
+	}
+}
+
+func (e *Engine) compileRules() error {
+	scope := automation.Scope{
+		BaseURL:  e.cfg.BaseURL,
+		Tools:    map[string][]automation.Action{},
+		Prefixes: namespace,
+		Prefixed: shorten,
+	}
+	for _, p := range e.connections() {
+		if p.adapter.Source != nil {
+			scope.Providers = append(scope.Providers, p.name)
+		}
+		if p.adapter.Executor == nil {
+			continue
+		}
+		var actions []automation.Action
+		for _, a := range p.adapter.Actions {
+			params := map[string]bool{}
+			for _, x := range a.Parameters {
+				params[x.Name] = x.Required
+			}
+			actions = append(actions, automation.Action{Name: a.Name, IRI: a.IRI, Parameters: params})
+		}
+		scope.Tools[p.name] = actions
+	}
+	var err error
+	if e.rules, err = automation.Compile(e.cfg.Rules, scope); err != nil {
+		return e.cfg.ruleError(err)
+	}
+	return nil
+}
+
+// namespace and shorten are the well-known prefixes, as rules write them.
+func namespace(prefix string) (string, bool) { return rdf.Expand(prefix + ":") }
+
+func shorten(iri string) string {
+	if name, ok := rdf.Compact(iri); ok {
+		return name
+	}
+	return iri
+}
+
+func (e *Engine) connections() []*provider { return e.providers[:len(e.providers)-1] }
+func (e *Engine) self() *provider          { return e.providers[len(e.providers)-1] }
+
+// Ready is closed once Run listens.
+func (e *Engine) Ready() <-chan struct{} { return e.ready }
+
+// Addr returns the address that the server listens on, once Ready is closed.
+func (e *Engine) Addr() string { return e.addr }
+
+// stopWithin is how long Run goes on after its context ended.
+const stopWithin = 10 * time.Second
+
+// Run works until ctx ends, then finishes what is in work within ten seconds and
+// returns ctx.Err(). It returns earlier only when it cannot start: a busy
+// address, a data folder in use by another process, a file of a newer schema.
+// Tools and brokers that are away keep it waiting, not from starting.
+func (e *Engine) Run(ctx context.Context) (err error) {
+	if err := e.open(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
+	ln := e.opts.Listener
+	if ln == nil {
+		if ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", e.cfg.Listen); err != nil {
+			return oslc.E("oslcbus.listen", err, oslc.Unavailable)
+		}
+	}
+	e.addr = ln.Addr().String()
+	srv := &http.Server{Handler: e.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+
+	// What runs is stopped in this order: nothing new comes in, then what came in
+	// is worked off, then what that led to is folded.
+	sources, stages, folds := newCrew(ctx), newCrew(ctx), newCrew(ctx)
+	var serving sync.WaitGroup
+	failed := make(chan error, 1)
+	e.logger.InfoContext(ctx, "serving", "address", e.addr, "base_url", e.cfg.BaseURL, "version", e.opts.Version)
+
+	start := func(c *crew, name string, run func(context.Context) error) {
+		e.status.set(name, errStarting)
+		c.start(func(ctx context.Context) { e.supervise(ctx, name, run) })
+	}
+	for _, p := range e.providers {
+		if len(p.sets) == 0 {
+			continue
+		}
+		start(folds, "views "+p.name, func(ctx context.Context) error { return e.fold(ctx, p) })
+	}
+	if len(e.cfg.Rules) > 0 {
+		start(stages, "rules", e.runRules)
+	}
+	for _, p := range e.connections() {
+		if p.adapter.Executor != nil {
+			start(stages, "executor "+p.name, func(ctx context.Context) error { return e.runExecutor(ctx, p) })
+		}
+		if p.adapter.Source != nil {
+			start(sources, "source "+p.name, func(ctx context.Context) error { return e.runSource(ctx, p) })
+		}
+	}
+	serving.Go(func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			failed <- oslc.E("oslcbus.serve", err)
+		}
+	})
+	close(e.ready)
+	select {
+	case <-ctx.Done():
+		err = ctx.Err()
+	case err = <-failed:
+	}
+	e.logger.InfoContext(context.WithoutCancel(ctx), "stopping")
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin/2)
+	defer cancel()
+	serving.Go(func() {
+		if srv.Shutdown(last) != nil {
+			_ = srv.Close()
+		}
+	})
+	sources.stop()
+	stages.stop()
+	folds.stop()
+	serving.Wait()
+	return err
+}
+
+// crew is a group of components that are stopped together.
+type crew struct {
+	ctx  context.Context
+	end  context.CancelFunc
+	work sync.WaitGroup
+}
+
+// newCrew returns a crew that outlives parent: the order of stopping is the
+// engine's.
+func newCrew(parent context.Context) *crew {
+	ctx, end := context.WithCancel(context.WithoutCancel(parent))
+	return &crew{ctx: ctx, end: end}
+}
+
+func (c *crew) start(fn func(context.Context)) { c.work.Go(func() { fn(c.ctx) }) }
+
+func (c *crew) stop() {
+	c.end()
+	c.work.Wait()
+}
+
+func (e *Engine) open(ctx context.Context) error {
+	var err error
+	if e.db, err = sqlite.Open(ctx, filepath.Join(e.cfg.Data, "oslcbus.db")); err != nil {
+		return err
+	}
+	if e.cache, err = sqlite.OpenCache(ctx, filepath.Join(e.cfg.Data, "cache.db")); err != nil {
+		return errors.Join(err, e.db.Close())
+	}
+	e.views = e.db.Views()
+	for _, p := range e.providers {
+		for _, set := range p.sets {
+			if err := e.views.AddSet(ctx, set); err != nil {
+				return errors.Join(err, e.cache.Close(), e.db.Close())
+			}
+		}
+	}
+	if e.log, err = e.openLog(); err != nil {
+		return errors.Join(err, e.cache.Close(), e.db.Close())
+	}
+	return nil
+}
+
+func (e *Engine) close() error {
+	return errors.Join(e.log.Close(), e.cache.Close(), e.db.Close())
+}
+
+// supervise runs a component until ctx ends, again and again: whatever it needs
+// may be away for a while. Each new reason is logged once.
+func (e *Engine) supervise(ctx context.Context, name string, run func(context.Context) error) {
+	retry := bus.Retry{Min: 250 * time.Millisecond, Max: 15 * time.Second}.WithDefaults()
+	reason, attempts := "", 0
+	for ctx.Err() == nil {
+		e.status.set(name, errStarting)
+		started := time.Now()
+		err := run(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		if err == nil {
+			err = errors.New("it ended")
+		}
+		if time.Since(started) > retry.Max {
+			attempts = 0
+		}
+		attempts++
+		e.status.set(name, err)
+		if text := err.Error(); text != reason {
+			reason = text
+			e.logger.WarnContext(ctx, "component stopped, will be started again", "component", name, "kind", oslc.KindOf(err), "err", err)
+		}
+		if bus.Sleep(ctx, retry.Pause(attempts, err)) != nil {
+			break
+		}
+	}
+	e.status.drop(name)
+}
+
+var errStarting = errors.New("starting")
+
+// hold runs fn where this replica is the one to do it.
+func (e *Engine) hold(ctx context.Context, name string, fn func(context.Context) error) error {
+	h, ok := e.log.(bus.Holder)
+	if !ok {
+		return fn(ctx)
+	}
+	// Nobody says whether another replica does it. Where nobody does, the turn comes
+	// soon; later than that, waiting is what a healthy standby does.
+	standby := time.AfterFunc(standbyAfter, func() { e.status.set(name, nil) })
+	defer standby.Stop()
+	return h.Hold(ctx, name, func(ctx context.Context) error {
+		standby.Stop()
+		e.status.set(name, errStarting)
+		return fn(ctx)
+	})
+}
+
+// standbyAfter is longer than a group needs to hand something over.
+const standbyAfter = 15 * time.Second
+
+// sets returns the names of all tracked resource sets.
+func (e *Engine) sets() []string {
+	var out []string
+	for _, p := range e.providers {
+		out = append(out, p.sets...)
+	}
+	return out
+}
+
+func (e *Engine) oslcServer() *server.Server {
+	cfg := server.Config{BaseURL: e.cfg.BaseURL, Title: e.cfg.Title, Store: e.views}
+	for _, p := range e.providers {
+		cfg.Providers = append(cfg.Providers, p.adapter.Provider)
+	}
+	return server.New(cfg)
+}
+
+func (e *Engine) trsServer() *trs.Server {
+	return trs.NewServer(trs.Config{BaseURL: e.cfg.BaseURL, Store: e.views, PageSize: e.cfg.TRS.PageSize})
+}

@@ -1,0 +1,77 @@
+package oslcbus
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics are what /metrics shows. Labels come from closed sets: names of the
+// configuration, kinds, verdicts and routes.
+type metrics struct {
+	events      *prometheus.CounterVec   // provider, change
+	damaged     *prometheus.CounterVec   // topic
+	lag         *prometheus.GaugeVec     // topic, partition
+	requests    *prometheus.CounterVec   // tool, verdict
+	attempts    *prometheus.CounterVec   // tool, kind
+	seconds     *prometheus.HistogramVec // tool
+	deadLetters *prometheus.CounterVec   // topic
+	looped      prometheus.Counter
+	noticed     *prometheus.CounterVec // adapter, what
+	published   *prometheus.CounterVec // adapter
+	http        *prometheus.CounterVec // route, code
+	httpSeconds *prometheus.HistogramVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	return &metrics{
+		published: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_published_total", Help: "Events that a source put on the log.",
+		}, []string{"adapter"}),
+		events: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_events_total", Help: "Events folded into the views.",
+		}, []string{"provider", "change"}),
+		damaged: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_damaged_records_total", Help: "Records on a topic that are no event.",
+		}, []string{"topic"}),
+		lag: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "oslcbus_views_lag_records", Help: "Records on the log that are not in the views yet.",
+		}, []string{"topic", "partition"}),
+		requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_requests_total", Help: "Requests that ended.",
+		}, []string{"tool", "verdict"}),
+		attempts: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_attempts_total", Help: "Calls of executors; kind is ok or the kind of the error.",
+		}, []string{"tool", "kind"}),
+		seconds: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "oslcbus_attempt_seconds", Help: "Time of a call of an executor.",
+			Buckets: prometheus.ExponentialBuckets(0.002, 2.5, 12),
+		}, []string{"tool"}),
+		deadLetters: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_dead_letters_total", Help: "Messages set aside.",
+		}, []string{"topic"}),
+		looped: f.NewCounter(prometheus.CounterOpts{
+			Name: "oslcbus_loops_total", Help: "Events that no rule answered because too many requests led to them.",
+		}),
+		noticed: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_adapter_total", Help: "What adapters noticed, such as documents that do not fit.",
+		}, []string{"adapter", "what"}),
+		http: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_http_requests_total", Help: "HTTP requests answered.",
+		}, []string{"route", "code"}),
+		httpSeconds: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "oslcbus_http_request_seconds", Help: "Time to answer an HTTP request.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 3, 10),
+		}, []string{"route"}),
+	}
+}
+
+// counter is the adapters.Metrics of one connection.
+type counter struct {
+	m       *metrics
+	adapter string
+}
+
+func (c counter) Count(what string, n int) {
+	c.m.noticed.WithLabelValues(c.adapter, what).Add(float64(n))
+}
