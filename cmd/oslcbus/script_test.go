@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"oslcbus": main})
+}
+
+// TestScripts runs the program as a shell would; see testdata/script.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "freeport": freePort, "occupy": occupy, "ready": awaitReady,
+		},
+	})
+}
+
+// exits CODE COMMAND... runs a command that must end with an exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code command [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("the exit code is %d, want %d", got, want)
+	}
+}
+
+// freeport VAR sets a variable to a port of the loopback address that is free.
+func freePort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: freeport var")
+	}
+	ln := listen(ts)
+	ts.Setenv(args[0], port(ln))
+	ts.Check(ln.Close())
+}
+
+// occupy VAR is freeport, but the port stays taken until the script ends.
+func occupy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: occupy var")
+	}
+	ln := listen(ts)
+	ts.Defer(func() { _ = ln.Close() })
+	ts.Setenv(args[0], port(ln))
+}
+
+func listen(ts *testscript.TestScript) net.Listener {
+	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	ts.Check(err)
+	return ln
+}
+
+func port(ln net.Listener) string { return strconv.Itoa(ln.Addr().(*net.TCPAddr).Port) }
+
+// ready URL waits until a bus that was started says that all of it works.
+func awaitReady(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ready url")
+	}
+	client := &http.Client{Timeout: 5 * time.Second}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-tick.C {
+		resp, err := client.Get(args[0] + "/readyz") //nolint:noctx // the client has a time-out
+		if err != nil {
+			continue
+		}
+		ok := resp.StatusCode == http.StatusOK
+		ts.Check(resp.Body.Close())
+		if ok {
+			return
+		}
+	}
+	ts.Fatalf("%s is not ready", args[0])
+}
