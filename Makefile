@@ -1,0 +1,46 @@
+# The targets of the project; "make help" lists them.
+GO      ?= go
+KILLS   ?= 100
+FUZZ    ?= 60s
+LINT     = $(GO) tool -modfile=tools/go.mod golangci-lint
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+.PHONY: help build demo test test-race parts lint fuzz bench chaos generate clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+build: ## build bin/oslcbus, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/oslcbus ./cmd/oslcbus
+
+demo: ## run the bus on sandbox tools, with nothing else needed
+	$(GO) run ./cmd/oslcbus demo
+
+test: ## run the tests; what needs a real part that is absent says so
+	$(GO) test -shuffle=on -timeout 8m ./...
+
+test-race: ## the same under the race detector
+	$(GO) test -race -shuffle=on -timeout 20m ./...
+
+parts: ## fetch the real parts that tests run on (Kafka, MongoDB) into .parts/
+	internal/testkit/parts.sh
+
+lint: ## check format, imports between packages, and the usual mistakes
+	$(LINT) run ./...
+
+fuzz: ## fuzz every reader, FUZZ=60s each
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read d; do \
+	  for f in $$(grep -hoE '^func (Fuzz[A-Za-z0-9_]+)' $$d/*_test.go | cut -d' ' -f2); do \
+	    echo "$$d $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ) $$d || exit 1; done; done
+
+bench: ## run the benchmarks whose results docs/benchmarks.md holds
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+chaos: ## kill the program KILLS times under load and count what is lost
+	OSLCBUS_CHAOS_KILLS=$(KILLS) $(GO) test -run '^TestKill' -v -timeout 120m ./internal/chaos
+
+generate: ## write the generated files again
+	$(GO) generate ./...
+
+clean: ## remove what was built
+	rm -rf bin
