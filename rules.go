@@ -1,0 +1,91 @@
+package oslcbus
+
+import (
+	"context"
+	"time"
+
+	"github.com/oslcbus/oslcbus/bus"
+	"github.com/oslcbus/oslcbus/oslc"
+)
+
+// runRules makes requests of events.
+func (e *Engine) runRules(ctx context.Context) error {
+	return e.hold(ctx, "rules", func(ctx context.Context) error {
+		stage := &bus.Stage{
+			Log: e.log, Name: "rules",
+			Outputs: []string{e.self().topic.Topic},
+			Handle:  e.applyRules,
+			Started: func() { e.status.set("rules", nil) },
+			Lost:    e.beginAnew("rules"),
+		}
+		for _, p := range e.connections() {
+			if p.adapter.Source != nil {
+				stage.Inputs = append(stage.Inputs, p.topic.Topic)
+				stage.Outputs = append(stage.Outputs, bus.DeadLetterTopic(p.topic.Topic))
+			}
+		}
+		return stage.Run(ctx)
+	})
+}
+
+func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) ([]bus.Record, error) {
+	if bus.IsMarker(d.Message) {
+		return nil, nil
+	}
+	ev, err := e.decode(d.Message)
+	if err != nil {
+		return []bus.Record{e.deadLetter(ctx, topic, d, 0, err)}, nil
+	}
+	provider := ""
+	for _, p := range e.connections() {
+		if p.topic.Topic == topic {
+			provider = p.name
+		}
+	}
+	matches, looped := e.rules.Match(ev, provider)
+	if looped {
+		e.metrics.looped.Inc()
+		e.logger.WarnContext(ctx, "rules do not answer: too many requests led to this event", "topic", topic, "event", ev.ID, "hops", ev.Hops)
+	}
+	var out []bus.Record
+	for _, m := range matches {
+		if m.Err != nil {
+			out = append(out, e.deadLetter(ctx, topic, d, 1, m.Err))
+			continue
+		}
+		r := m.Request
+		r.Created = time.Now()
+		rec, err := e.record(e.requestEvent(&r, ev))
+		if err != nil {
+			out = append(out, e.deadLetter(ctx, topic, d, 1, err))
+			continue
+		}
+		rec.Header.Set(headerTarget, r.Tool+" "+r.Target)
+		out = append(out, rec)
+	}
+	return out, nil
+}
+
+// headerTarget carries what a request is about: requests to one tool about one
+// resource are carried out in order.
+const headerTarget = "oslcbus_target"
+
+func (e *Engine) requestEvent(r *oslc.Request, cause *oslc.Event) *oslc.Event {
+	return &oslc.Event{
+		ID: oslc.NewID("event", "request", r.ID), Change: oslc.Creation, Subject: r.URI,
+		Listener: e.self().uri + "#rules", Time: r.Created, Hops: cause.Hops, Resource: r.Graph(),
+	}
+}
+
+func (e *Engine) record(ev *oslc.Event) (bus.Record, error) {
+	self := e.self()
+	m, err := bus.Encode(ev, self.uri, self.topic.format)
+	return bus.Record{Topic: self.topic.Topic, Message: m}, err
+}
+
+func (e *Engine) deadLetter(ctx context.Context, topic string, d bus.Delivery, attempts int, err error) bus.Record {
+	e.metrics.deadLetters.WithLabelValues(topic).Inc()
+	e.logger.WarnContext(ctx, "message set aside", "topic", topic, "offset", d.Offset, "event", d.ID(),
+		"attempts", attempts, "kind", oslc.KindOf(err), "err", err)
+	return bus.DeadLetter(topic, d, attempts, err, time.Now())
+}
