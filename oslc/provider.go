@@ -1,5 +1,7 @@
 package oslc
 
+import "github.com/oslcbus/oslcbus/oslc/rdf/shape"
+
 // A ServiceProvider describes one connected tool (OSLC Core 3.0 Discovery).
 type ServiceProvider struct {
 	// Name is the connection's name in the configuration and in URIs.
@@ -25,4 +27,11 @@ type Collection struct {
 	Kind          string // last segment of its URI, such as "changeRequests"
 	Title         string
 	ResourceTypes []string // IRIs of the classes in it
+	// Usage is the oslc:usage of it, IRIs such as those of OSLC CM 3.0; may be none.
+	Usage []string
+	// Shape describes the resources; nil says nothing of them. Its Term does not
+	// count: whoever serves the shape gives it a URI.
+	Shape *shape.Shape
+	// Writable says that clients may create, change and delete the resources.
+	Writable bool
 }

@@ -73,6 +73,9 @@ type Property struct {
 	Hidden   bool
 	// Queryable is true unless the shape says otherwise.
 	Queryable bool
+	// Member marks the property whose values are the members of a container
+	// (oslc:isMemberProperty).
+	Member bool
 }
 
 // A Set is shapes that may refer to each other.
@@ -157,7 +160,7 @@ func loadProperty(g *rdf.Graph, term rdf.Term) (Property, error) {
 	for _, flag := range []struct {
 		clause string
 		to     *bool
-	}{{"readOnly", &p.ReadOnly}, {"hidden", &p.Hidden}, {"queryable", &p.Queryable}} {
+	}{{"readOnly", &p.ReadOnly}, {"hidden", &p.Hidden}, {"queryable", &p.Queryable}, {"isMemberProperty", &p.Member}} {
 		if o := g.Object(term, oslc+flag.clause); !o.IsZero() {
 			v, ok := o.Bool()
 			if !ok {
