@@ -1,6 +1,10 @@
 // Package query reads the OSLC Query 3.0 syntax and matches its conditions
 // against graphs. Rules use it to say which events they want, in the same words in
 // which clients ask for resources.
+//
+// A store that answers a Query from an index of its own gives the answer that
+// Where.MatchIn gives: Key and Value.Ranges say how its terms are compared as
+// bytes.
 package query
 
 import (
@@ -46,11 +50,21 @@ type Value struct {
 	Bare bool
 }
 
+// Lookup returns what is known of another resource, or nil.
+type Lookup func(iri string) *rdf.Graph
+
 // Match reports whether the subject fulfils w in g. A property with several
 // values fulfils a term when one of them does.
 func (w Where) Match(g *rdf.Graph, subject rdf.Term) bool {
+	return w.MatchIn(g, subject, nil)
+}
+
+// MatchIn is Match where a scope also holds when the resource that the property
+// leads to fulfils it in the graph that lookup has of it. A link whose IRI is
+// longer than MaxLink is not followed.
+func (w Where) MatchIn(g *rdf.Graph, subject rdf.Term, lookup Lookup) bool {
 	for i := range w {
-		if !w[i].Match(g, subject) {
+		if !w[i].match(g, subject, lookup) {
 			return false
 		}
 	}
@@ -58,21 +72,36 @@ func (w Where) Match(g *rdf.Graph, subject rdf.Term) bool {
 }
 
 // Match reports whether the subject fulfils t in g.
-func (t *Term) Match(g *rdf.Graph, subject rdf.Term) bool {
+func (t *Term) Match(g *rdf.Graph, subject rdf.Term) bool { return t.match(g, subject, nil) }
+
+func (t *Term) match(g *rdf.Graph, subject rdf.Term, lookup Lookup) bool {
 	for triple := range g.About(subject) {
 		if t.Property != "*" && triple.P.Value != t.Property {
 			continue
 		}
 		if t.Op == Scoped {
-			if triple.O.Kind != rdf.Literal && t.Scope.Match(g, triple.O) {
+			if triple.O.Kind != rdf.Literal && t.Scope.MatchIn(g, triple.O, lookup) {
 				return true
+			}
+			if triple.O.Kind == rdf.IRI && lookup != nil && len(triple.O.Value) <= MaxLink {
+				if other := lookup(triple.O.Value); other != nil && t.Scope.MatchIn(other, triple.O, lookup) {
+					return true
+				}
 			}
 			continue
 		}
-		for _, v := range t.Values {
-			if v.compare(t.Op, triple.O) {
-				return true
-			}
+		if t.holds(triple.O) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds reports whether "have op values" holds.
+func (t *Term) holds(have rdf.Term) bool {
+	for _, v := range t.Values {
+		if v.compare(t.Op, have) {
+			return true
 		}
 	}
 	return false

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oslcbus/oslcbus/oslc"
+	"github.com/oslcbus/oslcbus/oslc/query"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 )
 
@@ -34,6 +35,11 @@ type Store interface {
 	// fixed order. It starts after the mark that the previous call gave, 0 for the
 	// first; the next mark is 0 when there are no more.
 	Resources(ctx context.Context, provider, collection string, after int64, limit int) ([]Resource, int64, error)
+	// Query returns a page of the resources of a provider's collection that q asks
+	// for; conditions, order and page are the store's work, q.Select is the
+	// caller's. It fails with kind Invalid for a page that is not of this query, and
+	// Unsupported for what the store cannot answer.
+	Query(ctx context.Context, provider, collection string, q *query.Query) (query.Page, error)
 	// Count returns how many there are.
 	Count(ctx context.Context, provider, collection string) (int64, error)
 }
