@@ -55,8 +55,11 @@ func Hash(g *rdf.Graph) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return digest(b), nil
+	return Sum(b), nil
 }
+
+// Sum returns the SHA-256 of a canonical form in hexadecimal digits.
+func Sum(canonical []byte) string { return digest(canonical) }
 
 // Isomorphic reports whether a and b are the same graph but for the labels of
 // their blank nodes.

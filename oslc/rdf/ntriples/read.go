@@ -14,12 +14,12 @@ func Parse(data []byte, lim rdf.Limits) (*rdf.Graph, error) {
 	if len(data) > lim.MaxBytes {
 		return nil, &rdf.SyntaxError{Format: format, Kind: rdf.FaultLimit, Msg: "document too large"}
 	}
-	if !utf8.Valid(data) {
-		return nil, &rdf.SyntaxError{Format: format, Kind: rdf.FaultEncoding, Msg: "not UTF-8"}
-	}
 	g := rdf.NewGraph()
 	names := rdf.NewRenamer()
 	s := scanner{src: strings.TrimPrefix(string(data), "\ufeff"), lim: lim}
+	if at := chars.IllFormed(s.src); at >= 0 {
+		return nil, s.fail(at, rdf.FaultEncoding, "not UTF-8")
+	}
 	for n := 0; ; n++ {
 		s.skipLines()
 		if s.done() {
@@ -39,10 +39,6 @@ func Parse(data []byte, lim rdf.Limits) (*rdf.Graph, error) {
 			t.O = names.Rename(t.O.Value)
 		}
 		g.AddTriple(t)
-		s.space(" \t")
-		if !s.done() && strings.IndexByte("\n\r#", s.src[s.pos]) < 0 {
-			return nil, s.fail(s.pos, rdf.FaultSyntax, "text after the full stop")
-		}
 	}
 }
 
@@ -88,7 +84,7 @@ func (s *scanner) peek() byte {
 // error returns a syntax error at the present place.
 func (s *scanner) error(msg string) error { return s.fail(s.pos, rdf.FaultSyntax, msg) }
 
-// triple reads three terms and the full stop behind them.
+// triple reads three terms, the full stop behind them, and the end of the line.
 func (s *scanner) triple() (t rdf.Triple, err error) {
 	if t.S, err = s.term(); err != nil {
 		return t, err
@@ -112,6 +108,10 @@ func (s *scanner) triple() (t rdf.Triple, err error) {
 		return t, s.error("expected a full stop")
 	}
 	s.pos++
+	s.space(" \t")
+	if !s.done() && strings.IndexByte("\n\r#", s.src[s.pos]) < 0 {
+		return t, s.error("text after the full stop")
+	}
 	return t, nil
 }
 

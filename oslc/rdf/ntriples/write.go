@@ -44,6 +44,20 @@ func Append(dst []byte, g *rdf.Graph) ([]byte, error) {
 	return out, nil
 }
 
+// AppendTriple appends one line. Blank nodes keep their labels. dst is returned
+// unchanged with a *rdf.WriteError if a term cannot be written.
+func AppendTriple(dst []byte, t rdf.Triple) ([]byte, error) {
+	out := dst
+	for _, term := range [3]*rdf.Term{&t.S, &t.P, &t.O} {
+		var err error
+		if out, err = AppendTerm(out, *term); err != nil {
+			return dst, err
+		}
+		out = append(out, ' ')
+	}
+	return append(out, ".\n"...), nil
+}
+
 func appendLabel(b []byte, n int32) []byte {
 	return strconv.AppendInt(append(b, "_:b"...), int64(n), 10)
 }

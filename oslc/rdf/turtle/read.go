@@ -1,6 +1,7 @@
 package turtle
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -26,8 +27,8 @@ func Parse(data []byte, base string, lim rdf.Limits) (*rdf.Graph, error) {
 		prefixes: map[string]string{},
 		names:    map[string]rdf.Term{},
 	}
-	if !utf8.ValidString(d.src) {
-		return nil, &rdf.SyntaxError{Format: format, Kind: rdf.FaultEncoding, Msg: "not UTF-8"}
+	if at := chars.IllFormed(d.src); at >= 0 {
+		return nil, d.fail(at, rdf.FaultEncoding, "not UTF-8")
 	}
 	for {
 		d.space()
@@ -62,6 +63,10 @@ type decoder struct {
 	lim      rdf.Limits
 	depth    int
 	count    int
+
+	// A Decoder has neither graph nor Renamer, which grow with the document.
+	out  []rdf.Triple
+	next int // number of the next blank node without a label
 }
 
 func (d *decoder) done() bool { return d.pos >= len(d.src) }
@@ -112,8 +117,22 @@ func (d *decoder) emit(s, p, o rdf.Term) error {
 	if d.count++; d.count > d.lim.MaxTriples {
 		return d.fail(d.pos, rdf.FaultLimit, "too many triples")
 	}
-	d.g.AddTriple(rdf.Triple{S: s, P: p, O: o})
+	if d.g == nil {
+		d.out = append(d.out, rdf.Triple{S: s, P: p, O: o})
+	} else {
+		d.g.AddTriple(rdf.Triple{S: s, P: p, O: o})
+	}
 	return nil
+}
+
+// fresh returns a blank node that no label stands for.
+func (d *decoder) fresh() rdf.Term {
+	if d.nodes != nil {
+		return d.nodes.Fresh()
+	}
+	t := rdf.NewBlank("b" + strconv.Itoa(d.next))
+	d.next++
+	return t
 }
 
 // enter goes one bracket deeper; leave comes back.
@@ -176,13 +195,12 @@ func (d *decoder) prefix() error {
 	if err != nil {
 		return err
 	}
-	if len(d.prefixes) >= d.lim.MaxNamespaces {
-		return d.fail(from, rdf.FaultLimit, "too many prefixes")
-	}
 	if _, ok := d.prefixes[name]; ok {
 		clear(d.names)
+	} else if len(d.prefixes) >= d.lim.MaxNamespaces {
+		return d.fail(from, rdf.FaultLimit, "too many prefixes")
 	}
-	d.prefixes[name] = iri
+	d.prefixes[strings.Clone(name)] = strings.Clone(iri)
 	return nil
 }
 
@@ -331,7 +349,7 @@ func (d *decoder) bracket() (rdf.Term, error) {
 	}
 	defer d.leave()
 	d.pos++
-	s := d.nodes.Fresh()
+	s := d.fresh()
 	d.space()
 	if d.peek() != ']' {
 		if err := d.predicates(s); err != nil {
@@ -357,7 +375,7 @@ func (d *decoder) collection() (rdf.Term, error) {
 			}
 			return head, d.emit(tail, rdfRest, rdfNil)
 		}
-		cell := d.nodes.Fresh()
+		cell := d.fresh()
 		if tail.IsZero() {
 			head = cell
 		} else if err := d.emit(tail, rdfRest, cell); err != nil {

@@ -39,6 +39,9 @@ func (d *decoder) iri() (rdf.Term, error) {
 		return t, err
 	}
 	if len(d.names) < keepNames {
+		if d.g == nil { // the text is a window that moves on
+			raw = strings.Clone(raw)
+		}
 		d.names[raw] = t
 	}
 	return t, nil
@@ -168,6 +171,9 @@ func (d *decoder) label() (rdf.Term, error) {
 		return rdf.Term{}, d.syntax("malformed blank node label")
 	}
 	d.pos = end
+	if d.nodes == nil {
+		return rdf.NewBlank(keptLabel(d.src[from:end])), nil
+	}
 	return d.nodes.Rename(d.src[from:end]), nil
 }
 

@@ -132,6 +132,22 @@ func XMLText(s string) int {
 	return -1
 }
 
+// IllFormed returns the position of the first byte of s that is not part of a
+// character in UTF-8, or -1.
+func IllFormed(s string) int {
+	if utf8.ValidString(s) {
+		return -1
+	}
+	for i := 0; i < len(s); {
+		r, w := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && w == 1 {
+			return i
+		}
+		i += w
+	}
+	return -1
+}
+
 // LangTag returns the end of the language tag that starts at i, or i.
 func LangTag(s string, i int) int {
 	j := i
