@@ -48,6 +48,7 @@ func commands() []command {
 		{"check", "check a configuration without connecting to anything", "[-o text|json] FILE", check},
 		{"token", "make an API token, or the hash of a password", "new [-file FILE [-keep]]|hash [-o text|json]", token},
 		{"ready", "ask a running bus whether it works", "[-within TIME] URL", ready},
+		{"rdf", "convert, compare and check RDF documents", "convert|compare|canon|validate", rdfCommand},
 		{"sandbox", "run a stand-in of a tool by itself", "[-listen ADDR] [-data DIR] [-project KEY] jira|stackstorm", standIn},
 		{"version", "say which version this is", "[-o text|json]", version},
 	}
@@ -93,6 +94,10 @@ func exitCode(p *program, err error) int {
 		return exitOK
 	case errors.Is(err, errUsage):
 		return exitInvalid // told already
+	case errors.Is(err, errFailed):
+		return exitFailed // the answer is the output
+	case errors.Is(err, errClosedPipe):
+		return exitSignal + int(syscall.SIGPIPE)
 	}
 	fmt.Fprintln(p.err, "oslcbus:", err)
 	switch oslc.KindOf(err) {
@@ -117,14 +122,18 @@ input, 3 something needed is away or refuses.
 `)
 }
 
-var errUsage = errors.New("usage")
+var (
+	errUsage      = errors.New("usage")
+	errFailed     = errors.New("failed")
+	errClosedPipe = errors.New("nobody reads the output")
+)
 
 // flags returns the flag set of a command; its own usage text names the command.
 func flags(p *program, name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(p.err)
 	f.Usage = func() {
-		for _, c := range commands() {
+		for _, c := range append(commands(), rdfCommands()...) {
 			if c.name == name {
 				fmt.Fprintf(f.Output(), "usage: oslcbus %s %s\n\n%s%s.\n\n", c.name, c.usage, strings.ToUpper(c.summary[:1]), c.summary[1:])
 			}
