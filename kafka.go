@@ -27,6 +27,9 @@ type KafkaConfig struct {
 	Prefix string `yaml:"prefix"`
 	// MaxMessageBytes bounds a message; default 1,000,000.
 	MaxMessageBytes int `yaml:"max_message_bytes"`
+	// Compression of what is written: gzip (default), snappy, lz4, zstd or none.
+	// Every client can read gzip; some need a library for the others.
+	Compression string `yaml:"compression"`
 	// SessionTimeout is how long a replica may be silent before another takes over
 	// from it; default 10s.
 	SessionTimeout time.Duration `yaml:"session_timeout"`
@@ -62,7 +65,7 @@ func (k *KafkaConfig) driver() (kafka.Config, error) {
 	}
 	c := kafka.Config{
 		Brokers: k.Brokers, Prefix: k.Prefix, Partitions: k.Partitions, Replication: k.Replication,
-		TopicConfig: k.TopicConfig, MaxMessageBytes: k.MaxMessageBytes, SessionTimeout: k.SessionTimeout,
+		TopicConfig: k.TopicConfig, MaxMessageBytes: k.MaxMessageBytes, Compression: k.Compression, SessionTimeout: k.SessionTimeout,
 		TLS:  kafka.TLS{Enabled: k.TLS.Enabled, ServerName: k.TLS.ServerName},
 		SASL: kafka.SASL{Mechanism: k.SASL.Mechanism, Username: k.SASL.Username, Password: string(password)},
 	}

@@ -2,9 +2,12 @@ package kafka
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"math"
 	"math/bits"
+
+	"github.com/segmentio/kafka-go/compress"
 
 	"github.com/oslcbus/oslcbus/bus"
 )
@@ -21,19 +24,48 @@ type field struct {
 	value []byte
 }
 
-// An encoder builds one record batch in a buffer that it keeps. The batch lies
-// after a length of four bytes, as RawProduce wants it.
+// An encoder builds one record batch after the other. Each lies after a length of
+// four bytes, as RawProduce wants it.
 type encoder struct {
-	buf     []byte
+	codec   compress.Codec // nil: none
+	buf     []byte         // the batch being built
 	records int32
+	free    [][]byte // buffers of batches that are not needed any more
 }
 
+const (
+	// keepFree is how many buffers an encoder keeps: a large batch of a source is
+	// several of Kafka's.
+	keepFree = 8
+	// packFrom is the size from which a batch is compressed: below, there is
+	// nothing to gain.
+	packFrom = 1 << 10
+)
+
+// reset begins a batch.
 func (e *encoder) reset() {
 	e.records = 0
-	if cap(e.buf) < 4+batchHeader {
-		e.buf = make([]byte, 0, 64<<10)
+	if e.buf == nil {
+		e.buf = e.room()
 	}
 	e.buf = e.buf[:4+batchHeader]
+}
+
+// room returns a buffer that nobody else has, of the length of an empty batch.
+func (e *encoder) room() []byte {
+	if last := len(e.free) - 1; last >= 0 {
+		b := e.free[last]
+		e.free = e.free[:last]
+		return b[:4+batchHeader]
+	}
+	return make([]byte, 4+batchHeader, 64<<10)
+}
+
+// recycle takes a batch back that nothing reads any more.
+func (e *encoder) recycle(raw []byte) {
+	if len(e.free) < keepFree {
+		e.free = append(e.free, raw)
+	}
 }
 
 // size is the size of the batch on the log.
@@ -82,16 +114,47 @@ func (e *encoder) add(m *bus.Message, own []field, size int) {
 	e.records++
 }
 
-// finish fills the header in and returns the batch with the length before it.
+// pack returns the batch with its records compressed, or false when that would
+// not make it smaller.
+func (e *encoder) pack() ([]byte, bool) {
+	if e.codec == nil || len(e.buf) < packFrom {
+		return nil, false
+	}
+	out := sink(e.room())
+	w := e.codec.NewWriter(&out)
+	_, err := w.Write(e.buf[len(out):])
+	if errors.Join(err, w.Close()) != nil || len(out) >= len(e.buf) {
+		e.recycle(out)
+		return nil, false
+	}
+	return out, true
+}
+
+// A sink collects what is written to it.
+type sink []byte
+
+func (s *sink) Write(b []byte) (int, error) {
+	*s = append(*s, b...)
+	return len(b), nil
+}
+
+// finish fills the header in and returns the batch with the length before it. It
+// is the caller's until it is recycled.
 func (e *encoder) finish(who producer, sequence int32, unixMilli int64) []byte {
-	b := e.buf
+	b, packed := e.pack()
+	var attributes uint16
+	if packed {
+		attributes = uint16(e.codec.Code())
+	} else {
+		b, e.buf = e.buf, nil
+	}
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	h := b[4:]
 	binary.BigEndian.PutUint64(h, 0)                        // base offset, set by the broker
 	binary.BigEndian.PutUint32(h[8:], uint32(len(h)-12))    // length after this field
 	binary.BigEndian.PutUint32(h[12:], math.MaxUint32)      // leader epoch, set by the broker
 	h[16] = 2                                               // magic
-	binary.BigEndian.PutUint16(h[21:], 0)                   // attributes: no compression
+	binary.BigEndian.PutUint16(h[21:], attributes)          // the codec; times are of creation
 	binary.BigEndian.PutUint32(h[23:], uint32(e.records-1)) // delta of the last offset
 	binary.BigEndian.PutUint64(h[27:], uint64(unixMilli))   // first time
 	binary.BigEndian.PutUint64(h[35:], uint64(unixMilli))   // newest time

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
@@ -29,8 +30,8 @@ var drawMessage = rapid.Custom(func(t *rapid.T) bus.Message {
 	return m
 })
 
-func encode(ms []bus.Message, who producer, sequence int32, own []field) []byte {
-	var e encoder
+func encode(codec compress.Codec, ms []bus.Message, who producer, sequence int32, own []field) []byte {
+	e := encoder{codec: codec}
 	e.reset()
 	for i := range ms {
 		e.add(&ms[i], own, recordSize(e.records, &ms[i], own))
@@ -47,7 +48,19 @@ func TestEncoder(t *testing.T) {
 		who := producer{id: rapid.Int64Min(0).Draw(t, "id"), epoch: rapid.Int16Min(0).Draw(t, "epoch")}
 		sequence := rapid.Int32Min(0).Draw(t, "sequence")
 		own := []field{{sourceHeader, []byte("s")}, {cursorHeader, rapid.SliceOf(rapid.Byte()).Draw(t, "cursor")}}
-		raw := encode(ms, who, sequence, own)
+		name := rapid.SampledFrom([]string{"none", "gzip", "snappy", "lz4", "zstd"}).Draw(t, "compression")
+		codec, err := codecOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := encode(nil, ms, who, sequence, own)
+		raw := encode(codec, ms, who, sequence, own)
+		attributes := int16(0)
+		if len(raw) < len(plain) {
+			attributes = int16(codec.Code())
+		} else if len(raw) > len(plain) {
+			t.Fatalf("%s makes %d bytes out of %d", name, len(raw), len(plain))
+		}
 
 		var h kmsg.RecordBatch
 		if err := h.ReadFrom(raw[4:]); err != nil {
@@ -56,7 +69,7 @@ func TestEncoder(t *testing.T) {
 		got := []any{h.Magic, h.Length, h.NumRecords, h.LastOffsetDelta, h.ProducerID, h.ProducerEpoch, h.FirstSequence, h.FirstTimestamp, h.Attributes}
 		want := []any{
 			int8(2), int32(len(raw) - 16), int32(len(ms)), int32(len(ms) - 1), who.id, who.epoch, sequence,
-			int64(1_700_000_000_000), int16(0),
+			int64(1_700_000_000_000), attributes,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("batch header (-want +got):\n%s", diff)
@@ -172,8 +185,8 @@ func TestMessages(t *testing.T) {
 
 // FuzzDecode reads damaged batches: an error or fewer records, never a panic.
 func FuzzDecode(f *testing.F) {
-	f.Add(encode([]bus.Message{{Key: "k", Value: []byte("v"), Header: bus.Header{{Name: "ce_id", Value: "1"}}}}, producer{1, 2}, 3, nil))
-	f.Add(encode(make([]bus.Message, 3), producer{1, 2}, 3, []field{{batchHeaderN, []byte("1.2/3")}, {floorHeader, []byte("0")}}))
+	f.Add(encode(nil, []bus.Message{{Key: "k", Value: []byte("v"), Header: bus.Header{{Name: "ce_id", Value: "1"}}}}, producer{1, 2}, 3, nil))
+	f.Add(encode(nil, make([]bus.Message, 3), producer{1, 2}, 3, []field{{batchHeaderN, []byte("1.2/3")}, {floorHeader, []byte("0")}}))
 	f.Fuzz(func(t *testing.T, headers []byte) {
 		rec := protocol.Record{Headers: []protocol.Header{
 			{Key: sourceHeader, Value: []byte("s")}, {Key: batchHeaderN, Value: headers}, {Key: floorHeader, Value: headers},
@@ -227,6 +240,9 @@ func BenchmarkEncode(b *testing.B) {
 			b.Fatal(err)
 		}
 		p.begin(batch, 0)
+		for i := range part.chunks {
+			part.enc.recycle(part.chunks[i].raw)
+		}
 		p.pending, part.chunks, part.enc.records = nil, part.chunks[:0], 0
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(batch)), "ns/rec")

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segmentio/kafka-go/compress"
+	"github.com/segmentio/kafka-go/compress/gzip"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
@@ -43,6 +45,10 @@ type Config struct {
 	// default needs max.message.bytes in the topics, which those made by the bus get.
 	MaxMessageBytes int `yaml:"max_message_bytes"`
 
+	// Compression of what is written: gzip, which is the default, snappy, lz4, zstd
+	// or none. Every client can read gzip; some need a library for the others.
+	Compression string `yaml:"compression"`
+
 	// SessionTimeout is how long a member of a group may be silent before others
 	// take over from it.
 	SessionTimeout time.Duration `yaml:"session_timeout"`
@@ -57,6 +63,7 @@ const (
 	DefaultPrefix          = "oslcbus"
 	DefaultPartitions      = 1
 	DefaultMaxMessageBytes = 1_000_000 // below Kafka's own 1,048,588
+	DefaultCompression     = "gzip"
 	DefaultSessionTimeout  = 10 * time.Second
 	DefaultCursorEvery     = time.Hour
 )
@@ -122,6 +129,9 @@ func (c *Config) setDefaults() {
 	if c.MaxMessageBytes == 0 {
 		c.MaxMessageBytes = DefaultMaxMessageBytes
 	}
+	if c.Compression == "" {
+		c.Compression = DefaultCompression
+	}
 	if c.SessionTimeout == 0 {
 		c.SessionTimeout = DefaultSessionTimeout
 	}
@@ -151,6 +161,9 @@ func (c *Config) validate() error {
 	}
 	if c.MaxMessageBytes < 10_000 || c.MaxMessageBytes > 100<<20 {
 		errs = append(errs, fmt.Errorf("max_message_bytes: %d is not between 10000 and 104857600", c.MaxMessageBytes))
+	}
+	if _, err := codecOf(c.Compression); err != nil {
+		errs = append(errs, err)
 	}
 	if c.SessionTimeout < time.Second {
 		errs = append(errs, fmt.Errorf("session_timeout: %v is less than 1s", c.SessionTimeout))
@@ -204,6 +217,24 @@ func (s SASL) mechanism() (sasl.Mechanism, error) {
 		return scram.Mechanism(scram.SHA512, s.Username, s.Password)
 	}
 	return nil, fmt.Errorf("sasl: mechanism %q is not PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", s.Mechanism)
+}
+
+// codecOf returns what compresses, nil for nothing.
+func codecOf(name string) (compress.Codec, error) {
+	switch name {
+	case "none":
+		return nil, nil
+	case "gzip":
+		// Events are alike: more effort makes a batch hardly smaller.
+		return &gzip.Codec{Level: 1}, nil
+	case "snappy":
+		return compress.Snappy.Codec(), nil
+	case "lz4":
+		return compress.Lz4.Codec(), nil
+	case "zstd":
+		return compress.Zstd.Codec(), nil
+	}
+	return nil, fmt.Errorf("compression: %q is not none, gzip, snappy, lz4 or zstd", name)
 }
 
 // Kafka allows these names for topics (org.apache.kafka.common.internals.Topic).

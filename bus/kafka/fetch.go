@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// fetchBytes bounds what one fetch brings; a record that is larger comes alone.
-	fetchBytes = 4 << 20
+	// fetchBytes bounds what one fetch brings; a batch that is larger comes alone.
+	// Compressed, it may be thirty times that in memory.
+	fetchBytes = 1 << 20
 	// fetchWait is how long the broker holds a fetch when there is nothing.
 	fetchWait = time.Second
 )

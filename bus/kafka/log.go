@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/compress"
 
 	"github.com/oslcbus/oslcbus/bus"
 	"github.com/oslcbus/oslcbus/oslc"
@@ -27,7 +28,8 @@ type Log struct {
 	opts   Options
 	logger *slog.Logger
 	client *kafka.Client
-	dialer kafka.Dialer // for groups, copied for each
+	codec  compress.Codec // nil: none
+	dialer kafka.Dialer   // for groups, copied for each
 	outage atomic.Bool
 
 	attempt time.Duration // attemptTimeout
@@ -59,6 +61,10 @@ func New(cfg Config, opts Options) (*Log, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, oslc.E(op, err, oslc.Invalid)
 	}
+	codec, err := codecOf(cfg.Compression)
+	if err != nil {
+		return nil, oslc.E(op, err, oslc.Invalid)
+	}
 	tlsConfig, err := cfg.TLS.config()
 	if err != nil {
 		return nil, oslc.E(op, err, oslc.Invalid)
@@ -78,6 +84,7 @@ func New(cfg Config, opts Options) (*Log, error) {
 	}
 	l := &Log{
 		cfg:    cfg,
+		codec:  codec,
 		opts:   opts,
 		logger: opts.Logger,
 

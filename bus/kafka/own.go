@@ -45,7 +45,7 @@ func (l *Log) Own(ctx context.Context, source string, topics ...string) (bus.Pub
 		}
 		t := &ownedTopic{limit: l.batchLimit(ctx, name)}
 		for id := range n {
-			t.parts = append(t.parts, &partition{topic: name, id: id, limit: t.limit})
+			t.parts = append(t.parts, &partition{topic: name, id: id, limit: t.limit, enc: encoder{codec: l.codec}})
 		}
 		p.topics[name] = t
 	}
@@ -125,7 +125,6 @@ func (p *publisher) fence(ctx context.Context) error {
 	for _, t := range p.topics {
 		for _, part := range t.parts {
 			part.sequence, part.end = 0, 0
-			part.enc = encoder{} // an attempt that was given up may still read the old one
 			part.enc.reset()
 			part.chunks = append([]chunk(nil), chunk{})
 			part.add(&m, own, p)

@@ -65,12 +65,7 @@ type partition struct {
 	end      int64 // the offset after the newest record that is known there
 	enc      encoder
 	chunks   []chunk
-	free     [][]byte // buffers of chunks that were sent
 }
-
-// keepFree is how many buffers a partition keeps beside the encoder's own: a large
-// batch is several chunks.
-const keepFree = 7
 
 // A chunk is one record batch of Kafka on its way.
 type chunk struct {
@@ -315,10 +310,6 @@ func (part *partition) add(m *bus.Message, own []field, p *publisher) {
 	n := recordSize(part.enc.records, m, own)
 	if part.enc.records > 0 && part.enc.size()+n+5 > part.limit {
 		part.seal(p)
-		part.enc = encoder{}
-		if last := len(part.free) - 1; last >= 0 {
-			part.enc.buf, part.free = part.free[last], part.free[:last]
-		}
 		part.enc.reset()
 		part.chunks = append(part.chunks, chunk{})
 		n = recordSize(0, m, own)
@@ -385,7 +376,7 @@ func (b *pendingBatch) unknown() bool {
 func (p *publisher) abandon(b *pendingBatch) {
 	for _, part := range b.parts {
 		part.chunks = nil
-		part.enc = encoder{}
+		part.enc.records = 0
 	}
 	p.pending = nil
 	if len(b.wrote) == 0 {
@@ -415,11 +406,8 @@ func (p *publisher) send(ctx context.Context, b *pendingBatch) error {
 			mu.Lock()
 			b.wrote = append(b.wrote, c.ids...)
 			mu.Unlock()
-			switch {
-			case c.tried:
-				part.enc = encoder{} // its buffer may still be read
-			case len(part.chunks) > 1 && len(part.free) < keepFree: // the last one's is the encoder's
-				part.free = append(part.free, c.raw[:0])
+			if !c.tried {
+				part.enc.recycle(c.raw)
 			}
 			part.chunks = part.chunks[1:]
 		}
