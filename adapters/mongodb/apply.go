@@ -78,7 +78,7 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 	if known && h.graph == nil {
 		r.current(m, h)
 	}
-	doc, at, ok, err := r.after(ctx, m, h, known, c)
+	next, ok, err := r.after(ctx, m, h, known, c)
 	if err != nil {
 		return err
 	}
@@ -92,11 +92,14 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 		known = true // after has read the state before
 		r.current(m, h)
 	}
-	h.doc, h.at = doc, at
+	h.doc, h.at = next.doc, next.at
 	before, beforeHidden, hiddenKnown := h.graph, h.hidden, h.fits
 	r.touched = c.At
 	defer func() { r.copies.put(h, len(r.References) > 0) }()
-	warnings, err := r.remap(m, h)
+	var warnings []string
+	if !next.applied || !r.derive(m, h, &c.Update) {
+		warnings, err = r.remap(m, h)
+	}
 	if err != nil {
 		if r.silent.Before(c.At) {
 			r.count(countSkippedDocument)
@@ -195,11 +198,19 @@ func (r *run) append(e *oslc.Event, at Place, warnings []string) {
 	r.out = append(r.out, adapters.Emission{Event: e, At: r.cursor(at)})
 }
 
-// after returns the document right after c and the place up to which it includes
-// every change. ok is false when it is gone by now and nothing can be said.
-func (r *run) after(ctx context.Context, m int, h *held, known bool, c *Change) (doc Doc, at Place, ok bool, err error) {
+// A state is a document after a change, and the place up to which it includes every
+// change. applied tells that it is the one before with the change's delta.
+type state struct {
+	doc     Doc
+	at      Place
+	applied bool
+}
+
+// after returns the document right after c. ok is false when it is gone by now and
+// nothing can be said.
+func (r *run) after(ctx context.Context, m int, h *held, known bool, c *Change) (s state, ok bool, err error) {
 	if c.Full != nil {
-		return c.Full.Clone(), c.At, true, nil
+		return state{doc: c.Full.Clone(), at: c.At}, true, nil
 	}
 	if c.Op == OpUpdate && !c.Update.isZero() {
 		if !known && r.begin.readTime() != c.At.Time {
@@ -208,7 +219,7 @@ func (r *run) after(ctx context.Context, m int, h *held, known bool, c *Change) 
 			// transaction, earlier changes of the same time would be missing.
 			f, found, err := r.lookup(ctx, m, c.ID, c.At.Time-1)
 			if err != nil {
-				return nil, Place{}, false, err
+				return state{}, false, err
 			}
 			if found && f.At < c.At.Time {
 				h.doc = f.Doc.Clone()
@@ -216,16 +227,16 @@ func (r *run) after(ctx context.Context, m int, h *held, known bool, c *Change) 
 		}
 		if h.doc != nil {
 			if doc, err := c.Update.Apply(h.doc); err == nil {
-				return doc, c.At, true, nil
+				return state{doc: doc, at: c.At, applied: true}, true, nil
 			}
 		}
 	}
 	f, found, err := r.lookup(ctx, m, c.ID, c.At.Time)
 	if err != nil || !found {
 		// It was deleted since: the change that says so comes.
-		return nil, Place{}, false, err
+		return state{}, false, err
 	}
-	return f.Doc.Clone(), r.placeOf(f, c.At), true, nil
+	return state{doc: f.Doc.Clone(), at: r.placeOf(f, c.At)}, true, nil
 }
 
 // lookup reads one document as it was at a time, or is now where that is too long
@@ -335,6 +346,25 @@ func (r *run) remap(m int, h *held) (warnings []string, err error) {
 	}
 	h.graph, h.hidden, h.fits = res.Graph, res.Hidden, true
 	return res.Warnings, nil
+}
+
+// derive makes h.graph what h.doc maps to, by way of the graph of the document that
+// d was applied to, where the mapping can.
+func (r *run) derive(m int, h *held, d *Delta) bool {
+	by, can := r.Mappings[m].(Remapper)
+	if !can || !h.fits || h.graph == nil {
+		return false
+	}
+	var room [4]string
+	changed, ok := d.top(room[:0])
+	if !ok {
+		return false
+	}
+	g, ok := by.Remap(h.graph, h.doc, h.uri, changed)
+	if ok {
+		h.graph = g
+	}
+	return ok
 }
 
 // referenceChange applies the change of a document that mappings look things up

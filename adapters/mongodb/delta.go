@@ -58,6 +58,21 @@ func (d *Delta) isPlain() bool {
 	return true
 }
 
+// top appends the names of the fields at the top of a document that d changes. ok is
+// false where it may be others.
+func (d *Delta) top(names []string) (_ []string, ok bool) {
+	if !d.isPlain() {
+		return names, false
+	}
+	for f := d.Set.fields(); f.next(); {
+		names = append(names, string(f.key))
+	}
+	for f := d.Unset.fields(); f.next(); {
+		names = append(names, f.value.Str())
+	}
+	return names, true
+}
+
 func (d *Delta) applyPlain(doc Doc) Doc {
 	out := make([]byte, 4, len(doc)+len(d.Set)+5)
 	var done uint64 // bit i: the i-th field of Set is in out; more than 64 are looked up

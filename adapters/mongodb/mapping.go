@@ -22,6 +22,17 @@ type Mapping interface {
 	Types(before, after *rdf.Graph) []string
 }
 
+// A Remapper is a Mapping that can derive a resource from the one before, for
+// changes that are frequent and small.
+type Remapper interface {
+	Mapping
+	// Remap returns what Map would return for d, given the graph of the document
+	// before, from which d differs in the named fields at its top alone. Masked
+	// values are the same, and nothing is odd about d. ok is false where it has to be
+	// mapped as a whole.
+	Remap(last *rdf.Graph, d Doc, uri string, changed []string) (g *rdf.Graph, ok bool)
+}
+
 // A Resource is what a document maps to.
 type Resource struct {
 	// Graph is the resource, without dcterms:modified, which the watcher sets,

@@ -122,16 +122,7 @@ func (r *rules) Map(d mongodb.Doc, uri string, refs mongodb.References) (mongodb
 	for tag := range tags.Items() {
 		n.String(vocab.DCTermsSubject, tagText(tag))
 	}
-	if on, ok := enabled.Bool(); ok {
-		status := statusDisabled
-		if on {
-			status = statusEnabled
-		}
-		n.String(vocab.CMStatus, status).Bool(vocab.St2RuleStatus, on)
-	} else if enabled.IsZero() {
-		// StackStorm takes a rule without the field as switched off.
-		n.String(vocab.CMStatus, statusDisabled).Bool(vocab.St2RuleStatus, false)
-	} else {
+	if !switched(n, enabled) {
 		res.Warnings = append(res.Warnings, warnEnabled)
 	}
 	n.String(vocab.St2RuleID, id.Text()).
@@ -162,6 +153,39 @@ func (r *rules) Map(d mongodb.Doc, uri string, refs mongodb.References) (mongodb
 		n.Link(vocab.RDFSSeeAlso, r.api+"/v1/rules/"+id.Text())
 	}
 	return res, nil
+}
+
+// switched adds whether a rule is on. It reports false for a value that says
+// neither.
+func switched(n rdf.Node, enabled mongodb.Value) bool {
+	on, ok := enabled.Bool()
+	if !ok && !enabled.IsZero() {
+		return false
+	}
+	// StackStorm takes a rule without the field as switched off.
+	status := statusDisabled
+	if on {
+		status = statusEnabled
+	}
+	n.String(vocab.CMStatus, status).Bool(vocab.St2RuleStatus, on)
+	return true
+}
+
+// Remap maps a rule that was only switched on or off.
+func (r *rules) Remap(last *rdf.Graph, d mongodb.Doc, uri string, changed []string) (*rdf.Graph, bool) {
+	for _, name := range changed {
+		if name != "enabled" {
+			return nil, false
+		}
+	}
+	g := last.Without(func(t rdf.Triple) bool {
+		switch t.P.Value {
+		case vocab.CMStatus, vocab.St2RuleStatus, vocab.DCTermsModified:
+			return true
+		}
+		return false
+	})
+	return g, switched(g.Node(uri), d.Lookup("enabled"))
 }
 
 // tagText returns a tag as one string: "name:value", or what there is of it.

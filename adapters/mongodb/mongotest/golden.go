@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -13,14 +16,15 @@ import (
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/canon"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
+	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
 
 // Golden checks a mapping against the txtar files of a folder. Each has a document
 // in "document.json" (Extended JSON), documents that it refers to in files named
 // after their collection and the field that is their key, such as
 // "trigger_d_b.ref.jsonl", and the resource in "want.ttl", or the error in
-// "want.error"; "want.warnings" has the warnings. With update the files are
-// written anew.
+// "want.error"; "want.warnings" has the warnings. What a Remapper derives is
+// checked too. With update the files are written anew.
 func Golden(t *testing.T, folder string, m mongodb.Mapping, uri string, update bool) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*.txtar"))
@@ -50,6 +54,9 @@ func Golden(t *testing.T, folder string, m mongodb.Mapping, uri string, update b
 					refs.add(t, f)
 				}
 				input = append(input, f)
+			}
+			if r, ok := m.(mongodb.Remapper); ok {
+				remap(t, r, d, uri, refs)
 			}
 			res, err := m.Map(d, uri, refs)
 			got := map[string]string{}
@@ -96,6 +103,50 @@ func Golden(t *testing.T, folder string, m mongodb.Mapping, uri string, update b
 				t.Errorf("the resource differs (%v); got\n%s\nwant\n%s", err, got["want.ttl"], want["want.ttl"])
 			}
 		})
+	}
+}
+
+// remap checks that a resource that is derived is the one that the document maps
+// to, whichever of its fields changed to whatever.
+func remap(t *testing.T, m mongodb.Remapper, d mongodb.Doc, uri string, refs mongodb.References) {
+	t.Helper()
+	before, err := m.Map(d, uri, refs)
+	if err != nil {
+		return // there is nothing to derive from
+	}
+	last := before.Graph.Without(func(rdf.Triple) bool { return false })
+	last.Node(uri).Time(vocab.DCTermsModified, time.Unix(1, 0))
+	for name := range d.All() {
+		unset, err := mongodb.DocFromJSON([]byte(`{"":` + strconv.Quote(name) + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		deltas := []mongodb.Delta{{Unset: unset}}
+		for _, value := range []string{"true", "false", "null", "7", `"x"`, `{"a":"b"}`, `["c"]`} {
+			set, err := mongodb.DocFromJSON([]byte("{" + strconv.Quote(name) + ":" + value + "}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			deltas = append(deltas, mongodb.Delta{Set: set})
+		}
+		for _, delta := range deltas {
+			after, err := delta.Apply(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ok := m.Remap(last, after, uri, []string{name})
+			if !ok {
+				continue
+			}
+			want, err := m.Map(after, uri, refs)
+			if err != nil || len(want.Warnings) > 0 || !slices.Equal(want.Hidden, before.Hidden) {
+				t.Errorf("Remap takes %v, which has to be mapped as a whole: %v", delta, err)
+				continue
+			}
+			if same, err := canon.Isomorphic(got, want.Graph); err != nil || !same {
+				t.Errorf("Remap of %v has %v, want %v", delta, got.Triples(), want.Graph.Triples())
+			}
+		}
 	}
 }
 
