@@ -16,17 +16,17 @@ const (
 	cutMark    = "… (cut)"
 )
 
-// encode writes an event for the provider's topic. One that is too large is
-// written with its long values cut, and if that is not enough with the identity
-// of its resource alone; cut tells that.
-func (p *provider) encode(e *oslc.Event, limit int) (m bus.Message, cut bool, err error) {
-	if m, err = bus.Encode(e, p.uri, p.topic.format); err != nil || len(m.Value) <= limit {
+// encodeWithin encodes an event. One that is larger than the limit is written with
+// its long values cut, and if that is not enough with the identity of its resource
+// alone; cut tells that.
+func encodeWithin(enc *bus.Encoder, e *oslc.Event, limit int) (m bus.Message, cut bool, err error) {
+	if m, err = enc.Encode(e); err != nil || len(m.Value) <= limit {
 		return m, false, err
 	}
 	for _, most := range []int{min(maxLiteral, limit/4), 500} {
 		short := *e
 		short.Resource = cutLiterals(e.Resource, most)
-		if m, err = bus.Encode(&short, p.uri, p.topic.format); err != nil || len(m.Value) <= limit {
+		if m, err = enc.Encode(&short); err != nil || len(m.Value) <= limit {
 			return m, true, err
 		}
 	}
@@ -34,7 +34,7 @@ func (p *provider) encode(e *oslc.Event, limit int) (m bus.Message, cut bool, er
 	s := rdf.NewIRI(e.Subject)
 	short.Resource = e.Resource.Without(func(t rdf.Triple) bool { return t.S != s || t.P.Value != rdf.Type })
 	short.Changed = nil
-	m, err = bus.Encode(&short, p.uri, p.topic.format)
+	m, err = enc.Encode(&short)
 	return m, true, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/oslcbus/oslcbus/adapters"
@@ -71,50 +72,109 @@ func compareLater(ctx context.Context, pub bus.Publisher) error {
 	return pub.Append(ctx, bus.Record{Cursor: compareAll})
 }
 
-// emitter returns the Emit of a source.
+// emitAtOnce is how many emissions are encoded before they are appended, while the
+// next ones are encoded.
+const emitAtOnce = 256
+
+// An emitter is the Emit of a source.
+type emitter struct {
+	*Engine
+	p     *provider
+	pub   bus.Publisher
+	works func() // called when the source shows that it follows its tool
+	// The halves take turns: one is filled while the other is on its way.
+	halves [2]half
+	turn   int
+}
+
+type half struct {
+	enc     bus.Encoder
+	records []bus.Record
+}
+
 func (e *Engine) emitter(pub bus.Publisher, p *provider, works func()) adapters.Emit {
-	var records []bus.Record
-	return func(ctx context.Context, batch ...adapters.Emission) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		works()
-		records = records[:0]
-		published := 0
-		for _, em := range batch {
-			r := bus.Record{Cursor: em.At}
-			if em.Event != nil {
-				m, cut, err := p.encode(em.Event, e.eventLimit())
-				if cut {
-					e.logger.WarnContext(ctx, "event is too large; long values are cut", "adapter", p.name, "event", em.Event.ID, "resource", em.Event.Subject)
-					e.metrics.noticed.WithLabelValues(p.name, "cut_event").Inc()
-				}
-				if err != nil {
-					// A resource that the syntax cannot express would stop the source for
-					// ever: it is told and passed over.
-					e.logger.ErrorContext(ctx, "event cannot be written", "adapter", p.name, "event", em.Event.ID, "err", err)
-					e.metrics.noticed.WithLabelValues(p.name, "unwritable_event").Inc()
-				} else {
-					r.Topic, r.Message = p.topic.Topic, m
-					published++
-				}
-			}
-			if r.Topic != "" || r.Cursor != nil {
-				records = append(records, r)
-			}
-		}
-		if len(records) == 0 {
+	m := &emitter{Engine: e, p: p, pub: pub, works: works}
+	for i := range m.halves {
+		m.halves[i].enc = bus.Encoder{Source: p.uri, Format: p.topic.format}
+	}
+	return m.emit
+}
+
+func (m *emitter) emit(ctx context.Context, batch ...adapters.Emission) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.works()
+	var before chan error // the answer for what is on its way
+	wait := func() error {
+		if before == nil {
 			return nil
 		}
-		if err := e.status.of("views " + p.name); errors.Is(err, oslc.Gone) {
-			return err // the topic is another one now
-		}
-		if err := pub.Append(ctx, records...); err != nil {
+		return <-before
+	}
+	for part := range slices.Chunk(batch, emitAtOnce) {
+		records := m.encode(ctx, part)
+		if err := wait(); err != nil {
 			return err
 		}
-		e.metrics.published.WithLabelValues(p.name).Add(float64(published))
+		answer := make(chan error, 1)
+		before = answer
+		go func() { answer <- m.append(ctx, records) }()
+	}
+	return wait()
+}
+
+// encode returns the records of emissions; they are good until the call after the
+// next one.
+func (m *emitter) encode(ctx context.Context, batch []adapters.Emission) []bus.Record {
+	m.turn = 1 - m.turn
+	h := &m.halves[m.turn]
+	h.enc.Reset()
+	clear(h.records)
+	h.records = h.records[:0]
+	for _, em := range batch {
+		r := bus.Record{Cursor: em.At}
+		if em.Event != nil {
+			msg, cut, err := encodeWithin(&h.enc, em.Event, m.eventLimit())
+			if cut {
+				m.logger.WarnContext(ctx, "event is too large; long values are cut", "adapter", m.p.name, "event", em.Event.ID, "resource", em.Event.Subject)
+				m.metrics.noticed.WithLabelValues(m.p.name, "cut_event").Inc()
+			}
+			if err != nil {
+				// A resource that the syntax cannot express would stop the source for
+				// ever: it is told and passed over.
+				m.logger.ErrorContext(ctx, "event cannot be written", "adapter", m.p.name, "event", em.Event.ID, "err", err)
+				m.metrics.noticed.WithLabelValues(m.p.name, "unwritable_event").Inc()
+			} else {
+				r.Topic, r.Message = m.p.topic.Topic, msg
+			}
+		}
+		if r.Topic != "" || r.Cursor != nil {
+			h.records = append(h.records, r)
+		}
+	}
+	return h.records
+}
+
+// append makes records durable.
+func (m *emitter) append(ctx context.Context, records []bus.Record) error {
+	if len(records) == 0 {
 		return nil
 	}
+	if err := m.status.of("views " + m.p.name); errors.Is(err, oslc.Gone) {
+		return err // the topic is another one now
+	}
+	if err := m.pub.Append(ctx, records...); err != nil {
+		return err
+	}
+	published := 0
+	for i := range records {
+		if records[i].Topic != "" {
+			published++
+		}
+	}
+	m.metrics.published.WithLabelValues(m.p.name).Add(float64(published))
+	return nil
 }
 
 // eventLimit is how large the body of an event may be.

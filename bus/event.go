@@ -38,58 +38,74 @@ const markerPrefix = "oslcbus."
 // IsMarker reports whether m is a driver's own note and no event.
 func IsMarker(m Message) bool { return strings.HasPrefix(m.Header.Get(HeaderType), markerPrefix) }
 
-// A room is what encoding an event needs for a moment.
-type room struct {
+// An Encoder writes events for one topic, in memory that it uses again.
+type Encoder struct {
+	Source string // URI of the provider
+	Format format.Format
+
 	graph rdf.Graph
-	body  []byte
+	room  []byte
 }
 
-// A room that has grown beyond these is dropped rather than kept.
+// An encoder that has grown beyond these gives the memory back.
 const (
-	keepBytes   = 1 << 16
+	keepBytes   = 4 << 20
 	keepTriples = 512
 )
 
-var rooms = sync.Pool{New: func() any { return new(room) }}
-
-func (r *room) release() {
-	if cap(r.body) > keepBytes || r.graph.Len() > keepTriples {
-		return
+// Encode returns e in its wire form: the event graph under CloudEvents headers. The
+// message's Value is good until Reset. It fails with kind Invalid for a graph that
+// the syntax cannot express.
+func (c *Encoder) Encode(e *oslc.Event) (Message, error) {
+	e.AddTo(&c.graph)
+	begin := len(c.room)
+	all, err := format.Append(c.room, &c.graph, c.Format)
+	if c.graph.Len() > keepTriples {
+		c.graph = rdf.Graph{}
 	}
-	r.graph.Reset()
-	rooms.Put(r)
-}
-
-// Encode returns e in its wire form: the event graph in the given syntax under
-// CloudEvents headers. source is the URI of the provider. It fails with kind
-// Invalid for a graph that the syntax cannot express.
-func Encode(e *oslc.Event, source string, f format.Format) (Message, error) {
-	// How long the body gets is not known before: written in room that is kept, it
-	// is copied once rather than with each growth.
-	r := rooms.Get().(*room)
-	defer r.release()
-	e.AddTo(&r.graph)
-	all, err := format.Append(r.body[:0], &r.graph, f)
+	c.graph.Reset()
 	if err != nil {
 		return Message{}, oslc.E("bus.encode", fmt.Errorf("event %s about <%s>: %w", e.ID, e.Subject, err), oslc.Invalid)
 	}
-	body := bytes.Clone(all)
-	r.body = all
-	h := Header{
-		{HeaderSpecVersion, "1.0"},
-		{HeaderID, e.ID},
-		{HeaderSource, source},
-		{HeaderType, typePrefix + strings.TrimPrefix(e.Change.IRI(), vocab.TRS)},
-		{HeaderSubject, e.Subject},
-		{HeaderTime, e.Time.UTC().Format(rdf.TimeLayout)},
-		{HeaderDataSchema, vocab.Events},
-		{HeaderPartitionKey, e.Subject},
-		{HeaderContentType, f.MediaType()},
-	}
+	c.room = all
+	h := make(Header, 0, 10)
+	h = append(h,
+		Field{HeaderSpecVersion, "1.0"},
+		Field{HeaderID, e.ID},
+		Field{HeaderSource, c.Source},
+		Field{HeaderType, typePrefix + strings.TrimPrefix(e.Change.IRI(), vocab.TRS)},
+		Field{HeaderSubject, e.Subject},
+		Field{HeaderTime, e.Time.UTC().Format(rdf.TimeLayout)},
+		Field{HeaderDataSchema, vocab.Events},
+		Field{HeaderPartitionKey, e.Subject},
+		Field{HeaderContentType, c.Format.MediaType()},
+	)
 	if e.Sequence != "" {
 		h = append(h, Field{HeaderSequence, e.Sequence})
 	}
-	return Message{Key: e.Subject, Value: body, Header: h}, nil
+	return Message{Key: e.Subject, Value: all[begin:len(all):len(all)], Header: h}, nil
+}
+
+// Reset takes the memory of all messages back.
+func (c *Encoder) Reset() {
+	if c.room = c.room[:0]; cap(c.room) > keepBytes {
+		c.room = nil
+	}
+}
+
+var encoders = sync.Pool{New: func() any { return new(Encoder) }}
+
+// Encode returns e in its wire form, as an Encoder does, in memory of its own.
+func Encode(e *oslc.Event, source string, f format.Format) (Message, error) {
+	// How long the body gets is not known before: written in room that is kept, it
+	// is copied once rather than with each growth.
+	c := encoders.Get().(*Encoder)
+	c.Source, c.Format = source, f
+	m, err := c.Encode(e)
+	m.Value = bytes.Clone(m.Value)
+	c.Reset()
+	encoders.Put(c)
+	return m, err
 }
 
 // Decode reads an event in binary mode. It fails with kind Invalid when m is no
