@@ -24,7 +24,7 @@ func (v Value) order(have rdf.Term) (c int, ok bool) {
 		return 0, false
 	}
 	switch have.Datatype {
-	case rdf.XSDDateTime, rdf.XSD + "date":
+	case rdf.XSDDateTime, xsdDate:
 		if want.Datatype != have.Datatype && !v.Bare {
 			return 0, false
 		}
@@ -45,6 +45,8 @@ func (v Value) order(have rdf.Term) (c int, ok bool) {
 	}
 	return 0, false
 }
+
+const xsdDate = rdf.XSD + "date"
 
 func boolOrder(b bool) int {
 	if b {

@@ -12,8 +12,17 @@ import (
 // Prefixes finds the namespace of a prefix.
 type Prefixes func(prefix string) (iri string, ok bool)
 
-// maxDepth bounds how deep scopes nest.
-const maxDepth = 16
+// What a request may ask for. More than this is refused, so that nobody's query can
+// keep the server busy by its size alone.
+const (
+	MaxText   = 64 << 10 // bytes of one parameter
+	MaxDepth  = 16       // how deep scopes and selections nest
+	MaxTerms  = 64       // conditions, scopes included
+	MaxValues = 1000     // values of all conditions
+	MaxSelect = 256      // properties of a selection
+	MaxSort   = 8        // keys to sort by
+	MaxSearch = 16       // search strings
+)
 
 // A SyntaxError says where a query is wrong.
 type SyntaxError struct {
@@ -26,22 +35,44 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("at %d: %s", e.Offset+
 // ParseWhere reads an oslc.where (OSLC Query 3.0, section 5.1). White space is
 // allowed between any two tokens. It fails with kind Invalid.
 func ParseWhere(text string, prefixes Prefixes) (Where, error) {
+	return parse(text, prefixes, func(p *parser) Where { return p.compound(0) })
+}
+
+// parse reads the whole of text.
+func parse[T any](text string, prefixes Prefixes, read func(p *parser) T) (T, error) {
+	var none T
 	p := &parser{s: text, prefixes: prefixes}
-	w := p.compound(0)
-	if p.err == nil && p.i < len(p.s) {
+	if len(text) > MaxText {
+		p.fail("longer than %d bytes", MaxText)
+		return none, oslc.E("query.parse", p.err, oslc.Invalid)
+	}
+	if !utf8.ValidString(text) {
+		p.fail("not UTF-8")
+		return none, oslc.E("query.parse", p.err, oslc.Invalid)
+	}
+	v := read(p)
+	if p.space(); p.err == nil && p.i < len(p.s) {
 		p.fail("unexpected %q", p.rest())
 	}
 	if p.err != nil {
-		return nil, oslc.E("query.parse", p.err, oslc.Invalid)
+		return none, oslc.E("query.parse", p.err, oslc.Invalid)
 	}
-	return w, nil
+	return v, nil
 }
 
 type parser struct {
-	s        string
-	i        int
-	prefixes Prefixes
-	err      error
+	s             string
+	i             int
+	prefixes      Prefixes
+	terms, values int // read so far
+	err           error
+}
+
+// count fails when there are more than most of something.
+func (p *parser) count(n *int, most int, what string) {
+	if *n++; *n > most {
+		p.fail("more than %d %s", most, what)
+	}
 }
 
 func (p *parser) fail(format string, args ...any) {
@@ -88,13 +119,13 @@ func (p *parser) word(w string) bool {
 }
 
 func (p *parser) compound(depth int) Where {
-	if depth > maxDepth {
-		p.fail("scopes nest deeper than %d", maxDepth)
+	if depth > MaxDepth {
+		p.fail("scopes nest deeper than %d", MaxDepth)
 	}
 	var w Where
 	for p.err == nil {
+		p.count(&p.terms, MaxTerms, "conditions")
 		w = append(w, p.term(depth))
-		p.space()
 		if !p.word("and") {
 			break
 		}
@@ -132,10 +163,7 @@ func (p *parser) term(depth int) Term {
 			p.fail("expected ]")
 		}
 	default:
-		for _, o := range []struct {
-			tok string
-			op  Op
-		}{{"!=", NotEqual}, {"<=", LessOrEqual}, {">=", GreaterOrEqual}, {"=", Equal}, {"<", Less}, {">", Greater}} {
+		for _, o := range operators {
 			if p.take(o.tok) {
 				t.Op = o.op
 				t.Values = []Value{p.value()}
@@ -146,6 +174,12 @@ func (p *parser) term(depth int) Term {
 	}
 	return t
 }
+
+// operators in the order in which they are tried: the longest first.
+var operators = []struct {
+	tok string
+	op  Op
+}{{"!=", NotEqual}, {"<=", LessOrEqual}, {">=", GreaterOrEqual}, {"=", Equal}, {"<", Less}, {">", Greater}}
 
 // name reads a prefixed name and returns its IRI.
 func (p *parser) name() string {
@@ -192,6 +226,7 @@ func nameChar(r rune) bool {
 }
 
 func (p *parser) value() Value {
+	p.count(&p.values, MaxValues, "values")
 	p.space()
 	if p.i >= len(p.s) {
 		p.fail("expected a value")
@@ -251,7 +286,11 @@ func (p *parser) literal() Value {
 		p.i += 2
 		v.Bare = false
 		if p.i < len(p.s) && p.s[p.i] == '<' {
-			v.Term = rdf.Typed(v.Term.Value, p.quoted('>'))
+			datatype := p.quoted('>')
+			if p.err == nil && !rdf.ValidIRI(datatype) {
+				p.fail("<%s> is no absolute IRI", datatype)
+			}
+			v.Term = rdf.Typed(v.Term.Value, datatype)
 		} else {
 			v.Term = rdf.Typed(v.Term.Value, p.name())
 		}

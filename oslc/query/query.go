@@ -136,7 +136,7 @@ func (v Value) equals(have rdf.Term) bool {
 	if c, ok := v.order(have); ok && c == 0 {
 		return true
 	}
-	if v.Bare || want.Lang == "" && want.Datatype == rdf.XMLLiteral {
+	if v.Bare {
 		return want.Value == have.Value
 	}
 	return want == have
