@@ -51,6 +51,7 @@ type Config struct {
 	Access      AccessConfig
 	TRS         TRSConfig
 	Requests    TopicConfig // the topic of requests and results
+	Web         WebConfig
 
 	doc *document // for the lines of later errors
 }
@@ -108,6 +109,7 @@ type file struct {
 	Access      AccessConfig            `yaml:"access"`
 	TRS         TRSConfig               `yaml:"trs"`
 	Requests    TopicConfig             `yaml:"requests"`
+	Web         WebConfig               `yaml:"web"`
 }
 
 // ConfigOptions are for reading a configuration.
@@ -143,7 +145,7 @@ func ParseConfig(path string, data []byte, opts ConfigOptions) (Config, error) {
 	}
 	c = Config{
 		Listen: f.Listen, BaseURL: f.BaseURL, Data: f.Data, Title: f.Title, Kafka: f.Kafka,
-		Rules: f.Rules, Access: f.Access, TRS: f.TRS, Requests: f.Requests, doc: d,
+		Rules: f.Rules, Access: f.Access, TRS: f.TRS, Requests: f.Requests, Web: f.Web, doc: d,
 		Connections: map[string]Connection{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Connections)) {
@@ -241,6 +243,9 @@ func (c *Config) complete() error {
 	}
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
 	if err := c.Access.check(fail); err != nil {
+		return err
+	}
+	if err := c.Web.check(fail); err != nil {
 		return err
 	}
 	if c.Access.open() && !loopback(host) {

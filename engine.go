@@ -21,6 +21,7 @@ import (
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
+	"github.com/oslcbus/oslcbus/oslc/rdf/jsonld/processor"
 	"github.com/oslcbus/oslcbus/oslc/server"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 	"github.com/oslcbus/oslcbus/trs"
@@ -418,9 +419,15 @@ func (e *Engine) sets() []string {
 }
 
 func (e *Engine) oslcServer() *server.Server {
-	cfg := server.Config{BaseURL: e.cfg.BaseURL, Title: e.cfg.Title, Store: e.views}
+	cfg := server.Config{
+		BaseURL: e.cfg.BaseURL, Title: e.cfg.Title, Store: e.views, Writers: map[string]server.Writer{},
+		Folded: e.status.folded, Parser: format.Parser{JSONLD: processor.Parse}, Origins: e.frameSources(), User: UserOf,
+	}
 	for _, p := range e.providers {
 		cfg.Providers = append(cfg.Providers, p.adapter.Provider)
+		if p.adapter.Writer != nil {
+			cfg.Writers[p.name] = p.adapter.Writer
+		}
 	}
 	return server.New(cfg)
 }

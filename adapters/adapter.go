@@ -59,6 +59,9 @@ type Adapter struct {
 	Provider oslc.ServiceProvider
 	Source   Source
 	Executor Executor
+	// Writer lets clients change resources; nil means that they can only be read.
+	// The collections that it writes are marked in Provider.
+	Writer Writer
 	// Actions are those that Executor takes, with their parameters, so that rules
 	// can be checked before they run.
 	Actions []oslc.Action

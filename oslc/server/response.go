@@ -16,11 +16,38 @@ import (
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
 
-// Version is what we answer in OSLC-Core-Version to a client that asks for
-// nothing else; the representations are the same for both (Core 3.0, CORE-48).
-const Version = "3.0"
+// The versions of OSLC Core that are answered. The representations are the same for
+// both; a client that says nothing is taken for one of the oldest (CORE-50).
+const (
+	Version    = "3.0"
+	oldVersion = "2.0"
+)
 
 const versionHeader = "OSLC-Core-Version"
+
+// coreVersion returns the version to answer with: what the client names where that
+// is known, the nearest otherwise (CORE-48, 49).
+func coreVersion(r *http.Request) string {
+	major, _, _ := strings.Cut(strings.TrimSpace(r.Header.Get(versionHeader)), ".")
+	if major == "" || major == "2" {
+		return oldVersion
+	}
+	return Version
+}
+
+// tooOld refuses versions before 2.0 (CORE-47).
+func tooOld(r *http.Request) error {
+	major, _, _ := strings.Cut(strings.TrimSpace(r.Header.Get(versionHeader)), ".")
+	if n, err := strconv.Atoi(major); err == nil && n < 2 {
+		return oslc.Errorf("server.version", oslc.Invalid, "OSLC-Core-Version %q is not served; there are %s and %s", r.Header.Get(versionHeader), oldVersion, Version)
+	}
+	return nil
+}
+
+// negotiate chooses the syntax of an answer.
+func negotiate(r *http.Request) (format.Format, bool) {
+	return format.Negotiate(r.Header.Get("Accept"), coreVersion(r))
+}
 
 // HandlerFunc answers an HTTP request or returns why it does not.
 type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
@@ -32,12 +59,15 @@ func Handler(logger *slog.Logger, fn HandlerFunc) http.Handler {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := fn(w, r)
+		err := tooOld(r)
+		if err == nil {
+			err = fn(w, r)
+		}
 		if err == nil || r.Context().Err() != nil {
 			return
 		}
 		if _, answered := errors.AsType[*StatusError](err); !answered && oslc.KindOf(err) == oslc.Internal {
-			logger.ErrorContext(r.Context(), "request not answered", "path", r.URL.Path, "err", err)
+			logger.ErrorContext(r.Context(), "request not answered", "path", r.URL.Path, "request", w.Header().Get("X-Request-Id"), "err", err)
 		}
 		WriteError(w, r, err)
 	})
@@ -59,14 +89,53 @@ func Statusf(status int, text string) error {
 	return &StatusError{status, errors.New(text)}
 }
 
+// Allow says in the header Allow which methods there are. It answers a request of
+// method OPTIONS, and reports that, and fails with status 405 for any method that
+// is not among them. GET stands for HEAD too.
+func Allow(w http.ResponseWriter, r *http.Request, methods ...string) (answered bool, err error) {
+	all := make([]string, 0, len(methods)+2)
+	known := r.Method == http.MethodOptions
+	for _, m := range methods {
+		all = append(all, m)
+		known = known || m == r.Method
+		if m == http.MethodGet {
+			all = append(all, http.MethodHead)
+			known = known || r.Method == http.MethodHead
+		}
+	}
+	list := strings.Join(append(all, http.MethodOptions), ", ")
+	w.Header().Set("Allow", list)
+	switch {
+	case r.Method == http.MethodOptions:
+		w.Header().Set(versionHeader, coreVersion(r))
+		w.WriteHeader(http.StatusNoContent)
+		return true, nil
+	case !known:
+		return false, Statusf(http.StatusMethodNotAllowed, r.Method+" is not possible here; allowed are "+list)
+	}
+	w.Header().Del("Allow") // it is for OPTIONS and 405; elsewhere headers stay few (DIS-2)
+	return false, nil
+}
+
 // WriteError answers with err as an oslc:Error (Core 3.0, section Errors), in
 // RDF or, for a client that wants JSON and no RDF, as a JSON object.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	status, message := oslc.KindOf(err).Status(), err.Error()
 	if e, ok := errors.AsType[*StatusError](err); ok {
 		status = e.Status
+	} else if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		status, message = http.StatusRequestEntityTooLarge, "the body is larger than "+strconv.FormatInt(e.Limit, 10)+" bytes"
+	} else if errors.Is(err, oslc.ErrChanged) {
+		status = http.StatusPreconditionFailed
 	} else if oslc.KindOf(err) == oslc.Internal {
 		message = "internal error"
+		if id := w.Header().Get("X-Request-Id"); id != "" {
+			message += "; the log has more under request id " + id
+		}
+	}
+	if status == http.StatusTooManyRequests && !wantsJSON(r) {
+		// Eclipse Lyo's client has no name for 429 and fails on it.
+		status = http.StatusServiceUnavailable
 	}
 	if d := oslc.RetryAfter(err); d > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(d.Seconds()+1)))
@@ -80,7 +149,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"statusCode": strconv.Itoa(status), "message": message})
 		return
 	}
-	f, ok := format.Negotiate(r.Header.Get("Accept"), r.Header.Get(versionHeader))
+	f, ok := negotiate(r)
 	if !ok {
 		f = format.RDFXML // an error is told in any case
 	}
@@ -109,13 +178,26 @@ func wantsJSON(r *http.Request) bool {
 
 func setRDFHeaders(h http.Header, r *http.Request, f format.Format) {
 	h.Set("Content-Type", f.MediaType())
-	v := r.Header.Get(versionHeader)
-	if v != "2.0" {
-		v = Version
-	}
-	h.Set(versionHeader, v)
-	h.Add("Vary", "Accept, "+versionHeader)
+	h.Set(versionHeader, coreVersion(r))
+	vary(h, "Accept", versionHeader)
 }
+
+// vary adds the names of request headers that change the answer.
+func vary(h http.Header, names ...string) {
+	have := strings.Join(h.Values("Vary"), ", ")
+	for _, name := range names {
+		if !strings.Contains(", "+have+",", ", "+name+",") {
+			if have != "" {
+				have += ", "
+			}
+			have += name
+		}
+	}
+	h.Set("Vary", have)
+}
+
+var errNotAcceptable = Statusf(http.StatusNotAcceptable,
+	"nothing acceptable: there are application/rdf+xml, text/turtle, application/ld+json and application/n-triples")
 
 // A Reply is a graph to answer a GET or HEAD with.
 type Reply struct {
@@ -133,10 +215,9 @@ type Reply struct {
 // Write answers with the reply in the syntax that r asks for. It fails with
 // status 406 when none of ours is accepted.
 func (p Reply) Write(w http.ResponseWriter, r *http.Request) error {
-	f, ok := format.Negotiate(r.Header.Get("Accept"), r.Header.Get(versionHeader))
+	f, ok := negotiate(r)
 	if !ok {
-		return Statusf(http.StatusNotAcceptable,
-			"nothing acceptable: there are application/rdf+xml, text/turtle, application/ld+json and application/n-triples")
+		return errNotAcceptable
 	}
 	h := w.Header()
 	setRDFHeaders(h, r, f)
@@ -155,7 +236,8 @@ func (p Reply) Write(w http.ResponseWriter, r *http.Request) error {
 	tag := `"` + p.Tag + "-" + f.String() + `"`
 	h.Set("ETag", tag)
 	h.Set("Cache-Control", p.CacheControl)
-	if matches(r.Header.Get("If-None-Match"), tag) {
+	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if safe && matches(r.Header.Get("If-None-Match"), tag) {
 		h.Del("Content-Type")
 		w.WriteHeader(http.StatusNotModified)
 		return nil
