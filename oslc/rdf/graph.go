@@ -43,7 +43,7 @@ func (g *Graph) Add(s Term, p string, o Term) bool {
 // AddTriple adds t and reports whether it is new.
 func (g *Graph) AddTriple(t Triple) bool {
 	if g.index == nil && len(g.triples) >= indexFrom {
-		g.index = newIndex(g.triples)
+		g.index = newIndex(g.triples, cap(g.triples))
 	}
 	if g.index != nil {
 		if !g.index.add(g.triples, &t) {
@@ -94,6 +94,33 @@ func (g *Graph) Reset() {
 // Grow makes room for n more triples.
 func (g *Graph) Grow(n int) { g.triples = slices.Grow(g.triples, n) }
 
+// Expect makes room for the rest of a document of total bytes, of which done have
+// been read, at the rate at which it has filled g so far. It does nothing while
+// there is room left. Readers call it before they add a triple.
+func (g *Graph) Expect(done, total int) {
+	if n := len(g.triples); n == cap(g.triples) && n > 0 {
+		g.expect(done, total)
+	}
+}
+
+// The rest of a document may be quite unlike its beginning: beyond this many
+// triples room is made for no more than four times what is there.
+const expectFreely = DefaultMaxTriples
+
+func (g *Graph) expect(done, total int) {
+	n := len(g.triples)
+	all := 1.05 * float64(n) * float64(total) / float64(max(done, 1))
+	most := max(4*n, expectFreely) - n
+	more := most
+	if all < float64(n+most) {
+		more = max(int(all)-n, 8)
+	}
+	g.triples = slices.Grow(g.triples, more)
+	if g.index != nil {
+		g.index.reserve(cap(g.triples))
+	}
+}
+
 // Has reports whether t is in the graph.
 func (g *Graph) Has(t Triple) bool {
 	if g == nil {
@@ -103,8 +130,8 @@ func (g *Graph) Has(t Triple) bool {
 		return g.index.find(g.triples, &t) >= 0
 	}
 	for i := range g.triples {
-		// The object differs most often.
-		if u := &g.triples[i]; u.O == t.O && u.P == t.P && u.S == t.S {
+		// The object differs most often, and mostly in its length.
+		if u := &g.triples[i]; len(u.O.Value) == len(t.O.Value) && u.O == t.O && u.P == t.P && u.S == t.S {
 			return true
 		}
 	}
@@ -137,7 +164,7 @@ func (g *Graph) About(s Term) iter.Seq[Triple] {
 			return
 		}
 		if g.index != nil {
-			for i := g.index.first(&s); i >= 0; i = g.index.next[i] {
+			for i := g.index.first(g.triples, &s); i >= 0; i = g.index.next[i] {
 				if !yield(g.triples[i]) {
 					return
 				}
@@ -203,7 +230,7 @@ func (g *Graph) Without(drop func(Triple) bool) *Graph {
 		}
 	}
 	if len(out.triples) >= indexFrom {
-		out.index = newIndex(out.triples)
+		out.index = newIndex(out.triples, 0)
 	}
 	return out
 }

@@ -12,6 +12,10 @@ func ValidIRI(s string) bool {
 	return schemeEnd(s) > 0 && chars.CleanIRI(s)
 }
 
+// IsAbsolute reports whether s starts with a scheme and its colon; see ValidIRI for
+// the rest of it.
+func IsAbsolute(s string) bool { return schemeEnd(s) > 0 }
+
 // schemeEnd returns the position of the colon behind the scheme, or -1.
 func schemeEnd(s string) int {
 	for i := range len(s) {

@@ -14,7 +14,8 @@ func Parse(data []byte, lim rdf.Limits) (*rdf.Graph, error) {
 	if len(data) > lim.MaxBytes {
 		return nil, &rdf.SyntaxError{Format: format, Kind: rdf.FaultLimit, Msg: "document too large"}
 	}
-	g := rdf.NewGraph()
+	g := new(rdf.Graph)
+	g.Grow(min(len(data)/bytesPerTriple, 256) + 1)
 	names := rdf.NewRenamer()
 	s := scanner{src: strings.TrimPrefix(string(data), "\ufeff"), lim: lim}
 	if at := chars.IllFormed(s.src); at >= 0 {
@@ -38,9 +39,13 @@ func Parse(data []byte, lim rdf.Limits) (*rdf.Graph, error) {
 		if t.O.Kind == rdf.Blank {
 			t.O = names.Rename(t.O.Value)
 		}
+		g.Expect(s.pos, len(s.src))
 		g.AddTriple(t)
 	}
 }
+
+// bytesPerTriple is what a triple of an event takes at least, as a rule.
+const bytesPerTriple = 100
 
 type scanner struct {
 	src string
@@ -149,7 +154,8 @@ func (s *scanner) iri() (string, error) {
 		}
 	}
 	v := s.src[start:end]
-	if strings.IndexByte(v, '\\') >= 0 {
+	escaped := strings.IndexByte(v, '\\') >= 0
+	if escaped {
 		var problem string
 		if v, problem = chars.Unescape(v, true); problem != "" {
 			return "", s.fail(start, rdf.FaultIRI, problem)
@@ -158,7 +164,8 @@ func (s *scanner) iri() (string, error) {
 	if len(v) > s.lim.MaxIRI {
 		return "", s.fail(start, rdf.FaultLimit, "IRI too long")
 	}
-	if !rdf.ValidIRI(v) {
+	// Without an escape its characters have been looked at.
+	if !rdf.IsAbsolute(v) || escaped && !rdf.ValidIRI(v) {
 		return "", s.fail(start, rdf.FaultIRI, "not an absolute IRI")
 	}
 	s.pos = end + 1

@@ -16,28 +16,41 @@ import (
 // renamed. Internal entities of plain text are read within a budget; nothing
 // outside the document is ever looked at.
 func Parse(data []byte, base string, lim rdf.Limits) (*rdf.Graph, error) {
+	g := new(rdf.Graph)
+	g.Grow(min(len(data)/bytesPerTriple, 256) + 1)
+	if err := parse(data, base, lim, g, nil); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Each reads a document as Parse does and hands each triple to f as it comes,
+// those that are stated twice twice. An error of f ends it and comes back as it is.
+func Each(data []byte, base string, lim rdf.Limits, f func(rdf.Triple) error) error {
+	return parse(data, base, lim, nil, f)
+}
+
+// parse reads a document into g or, where that is nil, into f.
+func parse(data []byte, base string, lim rdf.Limits, g *rdf.Graph, f func(rdf.Triple) error) error {
 	lim = lim.WithDefaults(rdf.DefaultMaxDepthXML)
 	if len(data) > lim.MaxBytes {
-		return nil, fault(rdf.FaultLimit, "document too large")
+		return fault(rdf.FaultLimit, "document too large")
 	}
 	doc, err := text(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d := decoder{
 		x:     xmltok.New(format, doc, lim),
-		g:     new(rdf.Graph),
+		g:     g,
+		f:     f,
 		nodes: rdf.NewRenamer(),
 		names: nameMaps.Get().(map[name]rdf.Term),
 		lim:   lim,
 		base:  stripFragment(base),
 	}
 	defer d.release()
-	d.g.Grow(min(len(data)/bytesPerTriple, 256) + 1)
-	if err := d.run(); err != nil {
-		return nil, err
-	}
-	return d.g, nil
+	return d.run()
 }
 
 // bytesPerTriple is what a triple of an event takes at least, as a rule.
@@ -83,6 +96,7 @@ type name struct{ ns, local string }
 type decoder struct {
 	x     *xmltok.Tokenizer
 	g     *rdf.Graph
+	f     func(rdf.Triple) error // where there is no graph
 	lim   rdf.Limits
 	nodes *rdf.Renamer
 	names map[name]rdf.Term
@@ -135,6 +149,10 @@ func (d *decoder) emit(s, p, o rdf.Term) error {
 	if d.count++; d.count > d.lim.MaxTriples {
 		return d.x.Errorf(rdf.FaultLimit, "more than %d triples", d.lim.MaxTriples)
 	}
+	if d.g == nil {
+		return d.f(rdf.Triple{S: s, P: p, O: o})
+	}
+	d.g.Expect(d.x.Offset(), d.x.Len())
 	d.g.AddTriple(rdf.Triple{S: s, P: p, O: o})
 	return nil
 }

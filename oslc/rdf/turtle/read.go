@@ -3,6 +3,7 @@ package turtle
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/oslcbus/oslcbus/oslc/rdf"
@@ -22,14 +23,16 @@ func Parse(data []byte, base string, lim rdf.Limits) (*rdf.Graph, error) {
 		src:      strings.TrimPrefix(string(data), "\ufeff"),
 		base:     base,
 		lim:      lim,
-		g:        rdf.NewGraph(),
+		g:        new(rdf.Graph),
 		nodes:    rdf.NewRenamer(),
 		prefixes: map[string]string{},
-		names:    map[string]rdf.Term{},
+		names:    nameMaps.Get().(map[string]rdf.Term),
 	}
+	defer d.release()
 	if at := chars.IllFormed(d.src); at >= 0 {
 		return nil, d.fail(at, rdf.FaultEncoding, "not UTF-8")
 	}
+	d.g.Grow(min(len(data)/bytesPerTriple, 256) + 1)
 	for {
 		d.space()
 		if d.done() {
@@ -38,6 +41,20 @@ func Parse(data []byte, base string, lim rdf.Limits) (*rdf.Graph, error) {
 		if err := d.statement(); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// bytesPerTriple is what a triple of an event takes at least, as a rule.
+const bytesPerTriple = 50
+
+// nameMaps are kept for the next document, emptied: their growth would be much of
+// what reading a small one costs.
+var nameMaps = sync.Pool{New: func() any { return make(map[string]rdf.Term, 64) }}
+
+func (d *decoder) release() {
+	if len(d.names) <= 256 {
+		clear(d.names)
+		nameMaps.Put(d.names)
 	}
 }
 
@@ -120,6 +137,7 @@ func (d *decoder) emit(s, p, o rdf.Term) error {
 	if d.g == nil {
 		d.out = append(d.out, rdf.Triple{S: s, P: p, O: o})
 	} else {
+		d.g.Expect(d.pos, len(d.src))
 		d.g.AddTriple(rdf.Triple{S: s, P: p, O: o})
 	}
 	return nil

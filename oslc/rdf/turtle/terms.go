@@ -72,7 +72,12 @@ func (d *decoder) reference() (string, error) {
 		}
 	}
 	v := d.src[from:end]
-	if strings.IndexByte(v, '\\') >= 0 {
+	escaped := strings.IndexByte(v, '\\') >= 0
+	if !escaped && len(v) <= d.lim.MaxIRI && rdf.IsAbsolute(v) {
+		d.pos = end + 1
+		return v, nil // its characters have been looked at
+	}
+	if escaped {
 		var problem string
 		if v, problem = chars.Unescape(v, true); problem != "" {
 			return "", d.fail(from, rdf.FaultIRI, problem)

@@ -14,11 +14,27 @@ const (
 	maxReference   = 64 // bytes between '&' and ';'
 )
 
+// looked says which bytes expand has to look at.
+var looked = func() (t [256]bool) {
+	for c := range 0x20 {
+		t[c] = true
+	}
+	t['&'], t[0xEF] = true, true
+	return t
+}()
+
 // expand replaces references and normalises line ends, in attributes also
 // other white space (XML 1.0, sections 2.11, 3.3.3 and 4.4).
 func (x *Tokenizer) expand(s string, attr bool, depth int) (string, error) {
+	i := 0
+	for i < len(s) && !looked[s[i]] {
+		i++
+	}
+	if i == len(s) {
+		return s, nil
+	}
 	plain := true
-	for i := 0; i < len(s); i++ {
+	for ; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '&', c == '\r', attr && (c == '\n' || c == '\t'):
 			plain = false

@@ -6,7 +6,6 @@ package xmltok
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/oslcbus/oslcbus/oslc/rdf"
@@ -76,6 +75,12 @@ func New(format, src string, lim rdf.Limits) *Tokenizer {
 
 // Name returns the raw name of the innermost open element.
 func (x *Tokenizer) Name() string { return x.open[len(x.open)-1] }
+
+// Offset returns how much of the document has been read, in bytes.
+func (x *Tokenizer) Offset() int { return x.pos }
+
+// Len returns the length of the document.
+func (x *Tokenizer) Len() int { return len(x.src) }
 
 // Errorf returns an error at the present place.
 func (x *Tokenizer) Errorf(kind rdf.Fault, f string, a ...any) error {
@@ -411,8 +416,8 @@ func (x *Tokenizer) lookup(prefix string) (string, bool) {
 			return x.ns[i].iri, true
 		}
 	} else {
-		for _, b := range slices.Backward(x.ns) {
-			if b.prefix == prefix {
+		for i := len(x.ns) - 1; i >= 0; i-- { //nolint:modernize // slices.Backward copies each of them
+			if b := &x.ns[i]; b.prefix == prefix {
 				return b.iri, true
 			}
 		}
