@@ -25,7 +25,8 @@ const format = "jsonld"
 func Append(dst []byte, g *rdf.Graph) ([]byte, error) {
 	p := layout.Of(g)
 	defer p.Release()
-	w := writer{p: p, b: dst}
+	var groups [64]group
+	w := writer{p: p, b: dst, groups: groups[:0]}
 	w.context()
 	top := 0
 	for i := range p.Subjects {
@@ -81,6 +82,7 @@ type writer struct {
 	p      *layout.Plan
 	b      []byte
 	banned [64]bool // prefixes that an IRI's scheme would be mistaken for
+	groups []group  // of the nodes being written, the innermost last
 	err    error
 }
 
@@ -146,16 +148,15 @@ func (w *writer) context() {
 	for i := range p.Arcs {
 		a := &p.Arcs[i]
 		o := &a.Triple.O
+		if a.Class >= 0 {
+			use(&p.Names[a.Class])
+		}
 		if p.Names[a.Name].Rank == 0 && o.Kind == rdf.IRI {
-			use(&p.Names[p.Name(o.Value)])
 			continue
 		}
 		use(&p.Names[a.Name])
-		switch {
-		case o.Kind == rdf.IRI:
+		if o.Kind == rdf.IRI {
 			ban(o.Value)
-		case o.Kind == rdf.Literal && o.Datatype != "":
-			use(&p.Names[p.Name(o.Datatype)])
 		}
 	}
 	w.b = append(w.b, "{\n  \"@context\": {"...)
@@ -241,26 +242,29 @@ func (w *writer) node(i int32, d int, inContext, nested bool) {
 	if typesEnd > s.First {
 		member("@type")
 		w.list(s.First, typesEnd, deep, func(a *layout.Arc, _ int) {
-			w.name(a.Triple.O, &p.Names[p.Name(a.Triple.O.Value)])
+			w.name(a.Triple.O, &p.Names[a.Class])
 		})
 	}
-	var members []group
+	from := len(w.groups)
 	for k := typesEnd; k < s.End; {
 		end := k + 1
 		for end < s.End && p.Arcs[end].Name == p.Arcs[k].Name {
 			end++
 		}
-		members = append(members, group{w.short(&p.Names[p.Arcs[k].Name]), k, end})
+		w.groups = append(w.groups, group{w.short(&p.Names[p.Arcs[k].Name]), k, end})
 		k = end
 	}
-	slices.SortFunc(members, func(a, b group) int { return strings.Compare(a.key, b.key) })
-	for _, m := range members {
+	to := len(w.groups)
+	slices.SortFunc(w.groups[from:to], func(a, b group) int { return strings.Compare(a.key, b.key) })
+	for i := from; i < to; i++ {
+		m := w.groups[i] // values append to groups
 		if !chars.CleanIRI(m.key) {
 			w.fail(p.Arcs[m.from].Triple.P, "not an IRI")
 		}
 		member(m.key)
 		w.list(m.from, m.to, deep, w.value)
 	}
+	w.groups = w.groups[:from]
 }
 
 // A group is the arcs with one predicate.
@@ -304,7 +308,7 @@ func (w *writer) value(a *layout.Arc, d int) {
 	case rdf.Blank:
 		w.blank(a, d)
 	case rdf.Literal:
-		w.literal(o)
+		w.literal(a)
 	default:
 		w.fail(*o, "not a term")
 	}
@@ -348,7 +352,8 @@ func (w *writer) blank(a *layout.Arc, d int) {
 	w.b = append(w.b, '}')
 }
 
-func (w *writer) literal(o *rdf.Term) {
+func (w *writer) literal(a *layout.Arc) {
+	o := &a.Triple.O
 	switch {
 	case o.Lang != "":
 		if !chars.IsLangTag(o.Lang) {
@@ -359,9 +364,9 @@ func (w *writer) literal(o *rdf.Term) {
 		w.b = append(w.b, `, "@value": `...)
 		w.text(o.Value)
 		w.b = append(w.b, '}')
-	case o.Datatype != "" && o.Datatype != rdf.XSDString:
+	case a.Class >= 0:
 		w.b = append(w.b, `{"@type": `...)
-		w.name(rdf.NewIRI(o.Datatype), &w.p.Names[w.p.Name(o.Datatype)])
+		w.name(rdf.NewIRI(o.Datatype), &w.p.Names[a.Class])
 		w.b = append(w.b, `, "@value": `...)
 		w.text(o.Value)
 		w.b = append(w.b, '}')
@@ -382,8 +387,7 @@ func (w *writer) short(n *layout.Name) string {
 	if n.NS < 0 || w.banned[n.NS] {
 		return n.IRI
 	}
-	ns := &layout.Table[n.NS]
-	return ns.Name + ":" + n.IRI[len(ns.IRI):]
+	return n.Short
 }
 
 func (w *writer) iri(t rdf.Term) {
@@ -402,12 +406,20 @@ const hex = "0123456789abcdef"
 
 func (w *writer) text(s string) { w.b = appendString(w.b, s) }
 
+// special says which bytes are not copied as they are.
+var special = func() (t [256]bool) {
+	for c := range 256 {
+		t[c] = c < 0x20 || c >= 0x80 || c == '"' || c == '\\'
+	}
+	return t
+}()
+
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	last := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= 0x20 && c < 0x80 && c != '"' && c != '\\' {
+		if !special[c] {
 			i++
 			continue
 		}

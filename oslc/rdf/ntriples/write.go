@@ -21,18 +21,29 @@ func Append(dst []byte, g *rdf.Graph) ([]byte, error) {
 	var err error
 	for i := range p.Subjects {
 		s := &p.Subjects[i]
+		subject, length := 0, 0 // where it was written first
 		for k := s.First; k < s.End; k++ {
 			a := &p.Arcs[k]
-			if s.Term.Kind == rdf.Blank {
+			switch {
+			case s.Term.Kind == rdf.Blank:
 				out = appendLabel(out, p.Label(int32(i)))
-			} else if out, err = AppendTerm(out, s.Term); err != nil {
-				return dst, err
+			case k > s.First:
+				out = append(out, out[subject:subject+length]...)
+			default:
+				subject = len(out)
+				if out, err = AppendTerm(out, s.Term); err != nil {
+					return dst, err
+				}
+				length = len(out) - subject
 			}
 			out = append(out, ' ')
-			if out, err = AppendTerm(out, a.Triple.P); err != nil {
+			if p.Names[a.Name].Clean && a.Triple.P.Kind == rdf.IRI {
+				out = append(append(append(out, '<'), a.Triple.P.Value...), "> "...)
+			} else if out, err = AppendTerm(out, a.Triple.P); err != nil {
 				return dst, err
+			} else {
+				out = append(out, ' ')
 			}
-			out = append(out, ' ')
 			if a.Triple.O.Kind == rdf.Blank {
 				out = appendLabel(out, p.Label(a.To))
 			} else if out, err = AppendTerm(out, a.Triple.O); err != nil {

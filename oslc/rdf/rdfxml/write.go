@@ -78,8 +78,8 @@ func (w *writer) root() {
 		a := &p.Arcs[i]
 		n := &p.Names[a.Name]
 		if n.Rank == 0 {
-			if a.Triple.O.Kind == rdf.IRI {
-				if c := &p.Names[p.Name(a.Triple.O.Value)]; usable(c) {
+			if a.Class >= 0 && a.Triple.O.Kind == rdf.IRI {
+				if c := &p.Names[a.Class]; usable(c) {
 					mark(c)
 				}
 			}
@@ -156,18 +156,31 @@ func (w *writer) extIndex(n *layout.Name) int {
 }
 
 func (w *writer) name(n *layout.Name) {
-	if inTable(n) {
-		w.raw(layout.Table[n.NS].Name)
-	} else {
-		w.b = strconv.AppendInt(append(w.b, "ns"...), int64(w.extIndex(n)+1), 10)
+	if n.Tag != "" {
+		w.raw(n.Short)
+		return
 	}
+	w.b = strconv.AppendInt(append(w.b, "ns"...), int64(w.extIndex(n)+1), 10)
 	w.b = append(w.b, ':')
 	w.raw(n.Local())
 }
 
-const spaces = "                                                                                "
+const spaces = "                                                                                <"
 
-func (w *writer) indent(d int) { w.raw(spaces[:min(4*d, len(spaces))]) }
+func (w *writer) indent(d int) { w.raw(spaces[:min(4*d, len(spaces)-1)]) }
+
+// open starts a tag at depth d, end writes a whole end tag without indentation.
+func (w *writer) open(d int) { w.raw(spaces[max(0, len(spaces)-1-4*d):]) }
+
+func (w *writer) end(n *layout.Name) {
+	w.raw("</")
+	if n.Tag != "" {
+		w.raw(n.Tag)
+		return
+	}
+	w.name(n)
+	w.raw(">\n")
+}
 
 // class returns the arc whose class names the node element, or -1: the first
 // one in the order of well-known namespaces that can be an XML name.
@@ -178,10 +191,10 @@ func (w *writer) class(s *layout.Subject) int32 {
 		if w.p.Names[a.Name].Rank != 0 {
 			break
 		}
-		if a.Triple.O.Kind != rdf.IRI {
+		if a.Class < 0 || a.Triple.O.Kind != rdf.IRI {
 			continue
 		}
-		if n := &w.p.Names[w.p.Name(a.Triple.O.Value)]; usable(n) && int(n.Rank) < rank {
+		if n := &w.p.Names[a.Class]; usable(n) && int(n.Rank) < rank {
 			best, rank = k, int(n.Rank)
 		}
 	}
@@ -194,8 +207,7 @@ func (w *writer) node(i int32, d int, nested bool) {
 	s := &w.p.Subjects[i]
 	s.Done = true
 	class := w.class(s)
-	w.indent(d)
-	w.b = append(w.b, '<')
+	w.open(d)
 	w.element(class)
 	switch {
 	case s.Term.Kind == rdf.IRI:
@@ -222,7 +234,7 @@ func (w *writer) element(class int32) {
 		w.raw("rdf:Description")
 		return
 	}
-	w.name(&w.p.Names[w.p.Name(w.p.Arcs[class].Triple.O.Value)])
+	w.name(&w.p.Names[w.p.Arcs[class].Class])
 }
 
 func (w *writer) label(i int32) {
@@ -235,8 +247,7 @@ func (w *writer) property(a *layout.Arc, d int) {
 	if n.Cut < 0 {
 		return // reported by root
 	}
-	w.indent(d)
-	w.b = append(w.b, '<')
+	w.open(d)
 	w.name(n)
 	o := &a.Triple.O
 	switch o.Kind {
@@ -258,13 +269,11 @@ func (w *writer) property(a *layout.Arc, d int) {
 		}
 		w.indent(d)
 	case rdf.Literal:
-		w.literal(o)
+		w.literal(a)
 	default:
 		w.fail(*o, "not a term")
 	}
-	w.raw("</")
-	w.name(n)
-	w.raw(">\n")
+	w.end(n)
 }
 
 // inlined reports whether the object of a is to be written here and now.
@@ -329,7 +338,8 @@ func (w *writer) item(a *layout.Arc, d int) {
 	w.raw("/>\n")
 }
 
-func (w *writer) literal(o *rdf.Term) {
+func (w *writer) literal(a *layout.Arc) {
+	o := &a.Triple.O
 	switch {
 	case o.Lang != "":
 		if !chars.IsLangTag(o.Lang) {
@@ -338,7 +348,7 @@ func (w *writer) literal(o *rdf.Term) {
 		w.raw(` xml:lang="`)
 		w.raw(o.Lang)
 		w.raw(`">`)
-	case o.Datatype == "" || o.Datatype == rdf.XSDString:
+	case a.Class < 0:
 		w.raw(">")
 	case o.Datatype == rdf.XMLLiteral && xmltok.IsCanonical(o.Value) && chars.XMLText(o.Value) < 0:
 		w.raw(` rdf:parseType="Literal">`)
@@ -346,16 +356,24 @@ func (w *writer) literal(o *rdf.Term) {
 		return
 	default:
 		w.raw(` rdf:datatype="`)
-		w.iri(o, o.Datatype)
+		if n := &w.p.Names[a.Class]; n.Plain {
+			w.raw(n.IRI)
+		} else {
+			w.iri(o, o.Datatype)
+		}
 		w.raw(`">`)
 	}
-	w.b = escape(w.b, o.Value, &textClass)
+	w.b = escape(w.b, o.Value, chars.PlainText(o.Value), &textClass)
 }
 
 // iri writes an IRI in an attribute.
 func (w *writer) iri(t *rdf.Term, iri string) {
+	i := chars.PlainIRI(iri)
+	for i < len(iri) && !iriClass[iri[i]] {
+		i++
+	}
 	last := 0
-	for i := 0; i < len(iri); {
+	for i < len(iri) {
 		switch c := iri[i]; {
 		case c == '&':
 			w.b = append(append(w.b, iri[last:i]...), "&amp;"...)
@@ -377,7 +395,15 @@ func (w *writer) iri(t *rdf.Term, iri string) {
 	w.b = append(w.b, iri[last:]...)
 }
 
-func (w *writer) attr(s string) { w.b = escape(w.b, s, &attrClass) }
+func (w *writer) attr(s string) { w.b = escape(w.b, s, 0, &attrClass) }
+
+// iriClass says which bytes of an IRI have to be looked at.
+var iriClass = func() (t [256]bool) {
+	for c := range 256 {
+		t[c] = c >= 0x80 || c == '&' || chars.IRIBad(byte(c))
+	}
+	return t
+}()
 
 // The classes say which bytes may not be copied as they are.
 var textClass, attrClass = func() (text, attr [256]bool) {
@@ -392,9 +418,13 @@ var textClass, attrClass = func() (text, attr [256]bool) {
 	return text, attr
 }()
 
-func escape(b []byte, s string, special *[256]bool) []byte {
+// escape appends s, of which the first i bytes are known to need nothing.
+func escape(b []byte, s string, i int, special *[256]bool) []byte {
 	last := 0
-	for i := 0; i < len(s); {
+	for i < len(s) && !special[s[i]] {
+		i++
+	}
+	for i < len(s) {
 		c := s[i]
 		if !special[c] {
 			i++

@@ -57,13 +57,8 @@ func (w *writer) prefixes() {
 		if n := &p.Names[a.Name]; shortens(n) && n.Rank != 0 {
 			used[n.NS] = true
 		}
-		switch o := &a.Triple.O; {
-		case o.Kind == rdf.Literal && o.Datatype != "" && !bare(o):
-			if n := &p.Names[p.Name(o.Datatype)]; shortens(n) {
-				used[n.NS] = true
-			}
-		case o.Kind == rdf.IRI && a.Name == p.Name(rdf.Type):
-			if n := &p.Names[p.Name(o.Value)]; shortens(n) {
+		if o := &a.Triple.O; a.Class >= 0 && (o.Kind == rdf.IRI || !bare(o)) {
+			if n := &p.Names[a.Class]; shortens(n) {
 				used[n.NS] = true
 			}
 		}
@@ -131,14 +126,14 @@ func (w *writer) object(a *layout.Arc, d int) {
 	switch o.Kind {
 	case rdf.IRI:
 		if w.p.Names[a.Name].Rank == 0 {
-			w.name(*o, &w.p.Names[w.p.Name(o.Value)])
+			w.name(*o, &w.p.Names[a.Class])
 			return
 		}
 		w.iri(*o, o.Value)
 	case rdf.Blank:
 		w.blank(a, d)
 	case rdf.Literal:
-		w.literal(o)
+		w.literal(a)
 	default:
 		w.fail(*o, "not a term")
 	}
@@ -173,7 +168,8 @@ func (w *writer) blank(a *layout.Arc, d int) {
 	w.b = append(w.b, " ]"...)
 }
 
-func (w *writer) literal(o *rdf.Term) {
+func (w *writer) literal(a *layout.Arc) {
+	o := &a.Triple.O
 	if bare(o) {
 		w.b = append(w.b, o.Value...)
 		return
@@ -185,9 +181,9 @@ func (w *writer) literal(o *rdf.Term) {
 			w.fail(*o, "not a language tag")
 		}
 		w.b = append(append(w.b, '@'), o.Lang...)
-	case o.Datatype != "" && o.Datatype != rdf.XSDString:
+	case a.Class >= 0:
 		w.b = append(w.b, "^^"...)
-		w.name(rdf.NewIRI(o.Datatype), &w.p.Names[w.p.Name(o.Datatype)])
+		w.name(rdf.NewIRI(o.Datatype), &w.p.Names[a.Class])
 	}
 }
 
@@ -196,10 +192,7 @@ func (w *writer) name(t rdf.Term, n *layout.Name) {
 		w.iri(t, n.IRI)
 		return
 	}
-	ns := &layout.Table[n.NS]
-	w.b = append(w.b, ns.Name...)
-	w.b = append(w.b, ':')
-	w.b = append(w.b, n.IRI[len(ns.IRI):]...)
+	w.b = append(w.b, n.Short...)
 }
 
 func (w *writer) iri(t rdf.Term, iri string) {

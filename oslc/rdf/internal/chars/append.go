@@ -69,7 +69,7 @@ func AppendIRI(b []byte, s string) (out []byte, ok bool) {
 // is well-formed UTF-8.
 func CleanIRI(s string) bool {
 	var high byte
-	for i := range len(s) {
+	for i := PlainIRI(s); i < len(s); i++ {
 		c := s[i]
 		if class[c]&iriBad != 0 {
 			return false

@@ -132,6 +132,54 @@ func XMLText(s string) int {
 	return -1
 }
 
+const (
+	eachByte = 0x0101010101010101
+	highBits = 0x8080808080808080
+)
+
+// word returns the eight bytes of s at i.
+func word(s string, i int) uint64 {
+	t := s[i : i+8]
+	return uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
+		uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
+}
+
+// below marks bytes of x less than n, of those up to the first byte that is marked.
+func below(x, n uint64) uint64 { return (x - n*eachByte) &^ x & highBits }
+
+// has is below for the bytes that are c.
+func has(x uint64, c byte) uint64 { return below(x^uint64(c)*eachByte, 1) }
+
+// PlainText returns how many bytes at the start of s XML takes as text as they
+// are, or somewhat fewer.
+func PlainText(s string) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := word(s, i)
+		// One bit is between '<' and '>'.
+		if x&highBits|below(x, 0x20)|has(x, '&')|has(x|2*eachByte, '>') != 0 {
+			break
+		}
+	}
+	return i
+}
+
+// PlainIRI returns how many bytes at the start of s may stand in an IRI, and in an
+// XML attribute as they are, or somewhat fewer.
+func PlainIRI(s string) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := word(s, i)
+		// One bit is between '<' and '>', '\\' and '^', '"' and '&'; from '{' on there
+		// is nothing but '~' that is allowed.
+		if (x|(x+0x05*eachByte))&highBits|below(x, 0x21)|has(x|2*eachByte, '>')|has(x|2*eachByte, '^')|
+			has(x|4*eachByte, '&')|has(x, '`') != 0 {
+			break
+		}
+	}
+	return i
+}
+
 // IllFormed returns the position of the first byte of s that is not part of a
 // character in UTF-8, or -1.
 func IllFormed(s string) int {

@@ -44,6 +44,15 @@ type Name struct {
 	Simple bool
 	// Cut is where the XML local name starts, or -1 if there is none.
 	Cut int32
+	// Short is the prefixed name, such as "dcterms:title", where NS is not -1.
+	Short string
+	// Tag is Short with ">\n" behind it where that is an XML name too, or empty.
+	Tag string
+	// Plain says that the IRI stands in an XML attribute as it is.
+	Plain bool
+	// order is Rank and then the first bytes of what is compared next: names in
+	// the order of it are in order, and equal ones are not decided.
+	order uint64
 }
 
 // Local returns the part after Cut.
@@ -69,6 +78,10 @@ type Arc struct {
 	Triple *rdf.Triple
 	Name   int32 // in Plan.Names
 	To     int32 // subject that the object is, for blank nodes and Inline; or -1
+	// Class is the place in Plan.Names of the class that an rdf:type leads to, or
+	// of the datatype of a literal that is no xsd:string; or -1.
+	Class int32
+	order uint64 // of the Name
 }
 
 // A Plan is the layout of one graph.
@@ -82,6 +95,7 @@ type Plan struct {
 	Scratch []string
 
 	known  map[string]int32
+	recent [1024]int32 // places + 1 in Names, by glance
 	iris   map[string]int32
 	blanks map[string]int32
 	raw    []rawArc
@@ -179,7 +193,7 @@ func (p *Plan) build(ts []rdf.Triple) {
 	last := int32(-1)
 	for i := range ts {
 		t := &ts[i]
-		if last < 0 || p.Subjects[last].Term != t.S {
+		if last < 0 || p.Subjects[last].Term.Value != t.S.Value || p.Subjects[last].Term.Kind != t.S.Kind {
 			last = p.subject(&t.S)
 		}
 		p.Subjects[last].End++
@@ -251,9 +265,15 @@ func (p *Plan) sort(ts []rdf.Triple) {
 	for i := range ts {
 		r := p.raw[i]
 		s := &p.Subjects[p.place[r.subj]]
-		a := Arc{Triple: &ts[i], Name: r.name, To: -1}
+		a := Arc{Triple: &ts[i], Name: r.name, To: -1, Class: -1, order: p.Names[r.name].order}
 		if r.to >= 0 {
 			a.To = p.place[r.to]
+		}
+		switch o := &ts[i].O; {
+		case o.Kind == rdf.IRI && p.Names[r.name].Rank == 0:
+			a.Class = p.Name(o.Value)
+		case o.Kind == rdf.Literal && o.Datatype != "" && o.Datatype != rdf.XSDString:
+			a.Class = p.Name(o.Datatype)
 		}
 		p.Arcs[s.End] = a
 		s.End++
@@ -261,7 +281,7 @@ func (p *Plan) sort(ts []rdf.Triple) {
 	for i := range p.Subjects {
 		s := &p.Subjects[i]
 		if s.End-s.First > 1 {
-			slices.SortFunc(p.Arcs[s.First:s.End], p.compareArcs)
+			p.sortArcs(p.Arcs[s.First:s.End])
 		}
 	}
 }
@@ -281,13 +301,39 @@ func compareSubjects(a, b *Subject) int {
 	return strings.Compare(a.Term.Value, b.Term.Value)
 }
 
-func (p *Plan) compareArcs(a, b Arc) int {
-	if a.Name != b.Name {
-		m, n := &p.Names[a.Name], &p.Names[b.Name]
-		if m.Rank != n.Rank {
-			return int(m.Rank) - int(n.Rank)
+// Few arcs are sorted faster by insertion, and most subjects have few.
+const insertArcs = 32
+
+func (p *Plan) sortArcs(arcs []Arc) {
+	if len(arcs) > insertArcs {
+		slices.SortFunc(arcs, func(a, b Arc) int { return p.compareArcs(&a, &b) })
+		return
+	}
+	for i := 1; i < len(arcs); i++ {
+		if !p.before(&arcs[i], &arcs[i-1]) {
+			continue
 		}
-		return strings.Compare(m.IRI, n.IRI)
+		a, k := arcs[i], i
+		for ; k > 0 && p.before(&a, &arcs[k-1]); k-- {
+			arcs[k] = arcs[k-1]
+		}
+		arcs[k] = a
+	}
+}
+
+func (p *Plan) before(a, b *Arc) bool {
+	if a.order != b.order {
+		return a.order < b.order
+	}
+	return p.compareArcs(a, b) < 0
+}
+
+func (p *Plan) compareArcs(a, b *Arc) int {
+	if a.Name != b.Name {
+		if a.order != b.order {
+			return cmp.Compare(a.order, b.order)
+		}
+		return strings.Compare(p.Names[a.Name].IRI, p.Names[b.Name].IRI)
 	}
 	x, y := &a.Triple.O, &b.Triple.O
 	if x.Kind != y.Kind {
@@ -360,8 +406,30 @@ func mix(a, b uint64) uint64 {
 	return (h ^ h>>32) + b*0xBF58476D1CE4E5B9
 }
 
+// glance is a hash of a few bytes at the end of an IRI, where IRIs differ.
+func glance(s string) uint16 {
+	n := len(s)
+	if n < 8 {
+		return uint16(n)
+	}
+	t := s[n-8:]
+	h := uint64(t[0]) | uint64(t[1])<<8 | uint64(t[2])<<16 | uint64(t[3])<<24 |
+		uint64(t[4])<<32 | uint64(t[5])<<40 | uint64(t[6])<<48 | uint64(t[7])<<56
+	return uint16((h + uint64(n)) * 0x9E3779B97F4A7C15 >> 54)
+}
+
 // Name returns the place in Names of what is known about the IRI.
 func (p *Plan) Name(iri string) int32 {
+	at := &p.recent[glance(iri)]
+	if i := *at; i > 0 && p.Names[i-1].IRI == iri {
+		return i - 1
+	}
+	i := p.name(iri)
+	*at = i + 1
+	return i
+}
+
+func (p *Plan) name(iri string) int32 {
 	if i, ok := p.known[iri]; ok {
 		return i
 	}
@@ -403,6 +471,20 @@ func describe(iri string) Name {
 		}
 	}
 	n.Inline = inline(iri)
+	n.Plain = n.Clean && !strings.Contains(iri, "&") && chars.XMLText(iri) < 0
+	n.order = uint64(n.Rank) << 56
+	next := iri // with the same Rank below 255 the namespaces are the same
+	if n.NS >= 0 {
+		next = local
+		tag := Table[n.NS].Name + ":" + local + ">\n"
+		n.Short = tag[:len(tag)-2]
+		if int(n.Cut) == cut {
+			n.Tag = tag
+		}
+	}
+	for i := range min(7, len(next)) {
+		n.order |= uint64(next[i]) << (48 - 8*i)
+	}
 	return n
 }
 

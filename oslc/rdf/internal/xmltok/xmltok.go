@@ -416,7 +416,7 @@ func (x *Tokenizer) lookup(prefix string) (string, bool) {
 			return x.ns[i].iri, true
 		}
 	} else {
-		for i := len(x.ns) - 1; i >= 0; i-- { //nolint:modernize // slices.Backward copies each of them
+		for i := len(x.ns) - 1; i >= 0; i-- { // slices.Backward copies each of them
 			if b := &x.ns[i]; b.prefix == prefix {
 				return b.iri, true
 			}
