@@ -7,7 +7,6 @@ import (
 	"github.com/oslcbus/oslcbus/adapters/mongodb"
 	"github.com/oslcbus/oslcbus/adapters/stackstorm"
 	"github.com/oslcbus/oslcbus/oslc"
-	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
 
 // Adapter connects a stand-in of StackStorm: the mapping and the watcher are those
@@ -20,13 +19,16 @@ func Adapter(s *StackStorm, url string, opts adapters.Options) (adapters.Adapter
 	if err != nil {
 		return adapters.Adapter{}, oslc.E("sandbox.adapter", err)
 	}
+	writer, err := stackstorm.NewWriter(url+"/api", stackstorm.REST{APIKey: Token}, opts)
+	if err != nil {
+		return adapters.Adapter{}, oslc.E("sandbox.adapter", err)
+	}
 	return adapters.Adapter{
 		Provider: oslc.ServiceProvider{
 			Name: opts.Name, Title: "StackStorm", Description: "A stand-in of StackStorm", Details: url,
-			Services: []oslc.Service{{Domain: vocab.CM, Collections: []oslc.Collection{{
-				Kind: "changeRequests", Title: "Rules", ResourceTypes: []string{vocab.CMChangeRequest, vocab.AutoAutomationPlan},
-			}}}},
+			Services: stackstorm.Services(true),
 		},
 		Source: source,
+		Writer: writer,
 	}, nil
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/adapters/mongodb"
 	"github.com/oslcbus/oslcbus/oslc"
-	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
 
 // DefaultDatabase is where StackStorm keeps its collections unless it is told
@@ -19,8 +18,10 @@ type Config struct {
 	// MongoDB is StackStorm's own database; its default name is DefaultDatabase.
 	MongoDB mongodb.Connection `yaml:"mongodb"`
 	// APIURL is the address of StackStorm's API, such as https://st2.example/api,
-	// for links to the rules. Empty leaves the links out.
+	// for links to the rules and for writing them. Empty leaves the links out.
 	APIURL string `yaml:"api_url"`
+	// REST has the credentials for writing rules. Without any they can only be read.
+	REST `yaml:",inline"`
 	// Title and Description of the provider, for people.
 	Title       string `yaml:"title"`
 	Description string `yaml:"description"`
@@ -46,18 +47,21 @@ func Build(decode func(any) error, opts adapters.Options) (adapters.Adapter, err
 	if err != nil {
 		return adapters.Adapter{}, oslc.E(op, err)
 	}
-	return adapters.Adapter{Provider: cfg.provider(opts), Source: watcher}, nil
+	a := adapters.Adapter{Provider: cfg.provider(opts), Source: watcher}
+	if cfg.given() {
+		writer, err := NewWriter(cfg.APIURL, cfg.REST, opts)
+		if err != nil {
+			return adapters.Adapter{}, err
+		}
+		a.Writer = writer
+	}
+	return a, nil
 }
 
 func (cfg Config) provider(opts adapters.Options) oslc.ServiceProvider {
 	p := oslc.ServiceProvider{
 		Name: opts.Name, Title: cfg.Title, Description: cfg.Description, Details: cfg.APIURL,
-		Services: []oslc.Service{
-			{Domain: vocab.CM, Collections: []oslc.Collection{{
-				Kind: rulesKind, Title: "Rules",
-				ResourceTypes: []string{vocab.CMChangeRequest, vocab.AutoAutomationPlan, vocab.St2Rule},
-			}}},
-		},
+		Services: Services(cfg.given()),
 	}
 	if p.Title == "" {
 		p.Title = "StackStorm"
