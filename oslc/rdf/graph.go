@@ -20,8 +20,8 @@ const indexFrom = 48
 // NewGraph returns a graph that holds ts.
 func NewGraph(ts ...Triple) *Graph {
 	g := &Graph{triples: make([]Triple, 0, max(len(ts), 16))}
-	for _, t := range ts {
-		g.AddTriple(t)
+	for i := range ts {
+		g.add(&ts[i])
 	}
 	return g
 }
@@ -37,22 +37,24 @@ func (g *Graph) Len() int {
 // Add adds a triple with an IRI as predicate. It reports whether the triple is
 // new: a graph is a set.
 func (g *Graph) Add(s Term, p string, o Term) bool {
-	return g.AddTriple(Triple{s, NewIRI(p), o})
+	return g.add(&Triple{s, Term{Kind: IRI, Value: p}, o})
 }
 
 // AddTriple adds t and reports whether it is new.
-func (g *Graph) AddTriple(t Triple) bool {
+func (g *Graph) AddTriple(t Triple) bool { return g.add(&t) }
+
+func (g *Graph) add(t *Triple) bool {
 	if g.index == nil && len(g.triples) >= indexFrom {
 		g.index = newIndex(g.triples, cap(g.triples))
 	}
 	if g.index != nil {
-		if !g.index.add(g.triples, &t) {
+		if !g.index.add(g.triples, t) {
 			return false
 		}
-	} else if g.Has(t) {
+	} else if g.has(t) {
 		return false
 	}
-	g.triples = append(g.triples, t)
+	g.triples = append(g.triples, *t)
 	return true
 }
 
@@ -64,8 +66,8 @@ func (g *Graph) AddGraph(other *Graph) {
 		g.triples = append(g.triples, ts...)
 		return
 	}
-	for _, t := range ts {
-		g.AddTriple(t)
+	for i := range ts {
+		g.add(&ts[i])
 	}
 }
 
@@ -123,11 +125,12 @@ func (g *Graph) expect(done, total int) {
 
 // Has reports whether t is in the graph.
 func (g *Graph) Has(t Triple) bool {
-	if g == nil {
-		return false
-	}
+	return g != nil && g.has(&t)
+}
+
+func (g *Graph) has(t *Triple) bool {
 	if g.index != nil {
-		return g.index.find(g.triples, &t) >= 0
+		return g.index.find(g.triples, t) >= 0
 	}
 	for i := range g.triples {
 		// The object differs most often, and mostly in its length.

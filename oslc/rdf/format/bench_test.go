@@ -56,6 +56,14 @@ func page(n int) *rdf.Graph {
 	return g
 }
 
+// BenchmarkBuild makes the graph of an event, as a mapping does with each change.
+func BenchmarkBuild(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		event()
+	}
+}
+
 func BenchmarkAppend(b *testing.B) {
 	for _, f := range format.All() {
 		for _, doc := range []struct {
