@@ -37,8 +37,13 @@ type DB struct {
 	r    *sql.DB
 	fold foldStatements // on w
 
+	appends appendStatements // on w
+
+	checkpoints *checkpointer
+
 	writing sync.Mutex // held by the one write transaction
 	relaxed bool       // w does not wait for the disk; guarded by writing
+	queue   writeQueue
 	mu      sync.Mutex
 	closed  bool
 	topics  map[string]*topic
@@ -97,16 +102,21 @@ func (db *DB) open(ctx context.Context) error {
 		return err
 	}
 	db.r.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
-	if err := db.fold.prepare(ctx, db.w); err != nil {
+	if err := errors.Join(db.fold.prepare(ctx, db.w), db.appends.prepare(ctx, db.w)); err != nil {
 		return classify(err)
 	}
-	return db.loadTopics(ctx)
+	if err := db.loadTopics(ctx); err != nil {
+		return err
+	}
+	db.checkpoints, err = startCheckpointer(db.path, &db.writing)
+	return classify(err)
 }
 
 func open(path, synchronous string) (*sql.DB, error) {
 	q := url.Values{"_pragma": {
 		"journal_mode(WAL)", "synchronous(" + synchronous + ")", "busy_timeout(10000)",
 		"foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-16000)",
+		"wal_autocheckpoint(0)", // see checkpointer
 	}, "_txlock": {"immediate"}}
 	return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 }
@@ -129,9 +139,10 @@ func (db *DB) Close() error {
 		t.wakeAll()
 	}
 	db.mu.Unlock()
+	err := db.checkpoints.close()
 	db.writing.Lock()
 	defer db.writing.Unlock()
-	return db.release()
+	return errors.Join(err, db.release())
 }
 
 func (db *DB) release() error {
@@ -149,60 +160,6 @@ func (db *DB) release() error {
 }
 
 var errClosed = errors.New("the database is closed")
-
-// write runs fn in the one write transaction. Once fn has begun, the end of ctx
-// does not stop it: whether a batch is on the log must never be open. The
-// functions in then run after the commit and before the next transaction.
-func (db *DB) write(ctx context.Context, fn func(context.Context, *sql.Tx) error, then ...func()) error {
-	return db.transact(ctx, false, fn, then...)
-}
-
-// writeViews is write for what can be folded again. It does not wait for the disk:
-// a power cut may undo the newest transactions, each as a whole and with its place
-// in the log (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL). A
-// write after it makes it durable too.
-func (db *DB) writeViews(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
-	return db.transact(ctx, true, fn)
-}
-
-func (db *DB) transact(ctx context.Context, relaxed bool, fn func(context.Context, *sql.Tx) error, then ...func()) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	db.writing.Lock()
-	defer db.writing.Unlock()
-	db.mu.Lock()
-	closed := db.closed
-	db.mu.Unlock()
-	if closed {
-		return oslc.E("sqlite.write", errClosed, oslc.Unavailable)
-	}
-	ctx = context.WithoutCancel(ctx)
-	if relaxed != db.relaxed {
-		level := "FULL"
-		if relaxed {
-			level = "NORMAL"
-		}
-		if _, err := db.w.ExecContext(ctx, "PRAGMA synchronous="+level); err != nil {
-			return classify(err)
-		}
-		db.relaxed = relaxed
-	}
-	tx, err := db.w.BeginTx(ctx, nil)
-	if err != nil {
-		return classify(err)
-	}
-	if err := fn(ctx, tx); err != nil {
-		return classify(errors.Join(err, ignoreDone(tx.Rollback())))
-	}
-	if err := tx.Commit(); err != nil {
-		return classify(err)
-	}
-	for _, f := range then {
-		f()
-	}
-	return nil
-}
 
 // readError classifies an error of a query; one after Close says so.
 func (db *DB) readError(err error) error {

@@ -17,3 +17,16 @@ func (db *DB) LimitPages(ctx context.Context, n int) error {
 	_, err := db.w.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count=%d", max(n, 1)))
 	return err
 }
+
+// HoldWrites lets no write begin until release is called.
+func (db *DB) HoldWrites() (release func()) {
+	db.writing.Lock()
+	return db.writing.Unlock
+}
+
+// Waiting returns how many writes wait for a transaction.
+func (db *DB) Waiting() int {
+	db.queue.mu.Lock()
+	defer db.queue.mu.Unlock()
+	return len(db.queue.wait)
+}

@@ -161,6 +161,33 @@ func (l *Log) Own(ctx context.Context, source string, topics ...string) (bus.Pub
 	return p, nil
 }
 
+// appendStatements are what an append does, prepared once.
+type appendStatements struct {
+	epoch, next, insert, move, cursor *sql.Stmt
+}
+
+func (s *appendStatements) prepare(ctx context.Context, db *sql.DB) error {
+	for to, text := range map[**sql.Stmt]string{
+		&s.epoch:  `SELECT epoch FROM log_source WHERE name=?`,
+		&s.next:   `SELECT next FROM log_topic WHERE id=?`,
+		&s.insert: `INSERT INTO log_record(id, time, key, header, value) VALUES (?, ?, ?, ?, ?)`,
+		&s.move:   `UPDATE log_topic SET next=? WHERE id=?`,
+		&s.cursor: `UPDATE log_source SET cursor=? WHERE name=?`,
+	} {
+		var err error
+		if *to, err = db.PrepareContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// in returns the statements for use in a transaction, which closes them.
+func (s *appendStatements) in(ctx context.Context, tx *sql.Tx) appendStatements {
+	of := func(st *sql.Stmt) *sql.Stmt { return tx.StmtContext(ctx, st) }
+	return appendStatements{of(s.epoch), of(s.next), of(s.insert), of(s.move), of(s.cursor)}
+}
+
 type publisher struct {
 	db     *DB
 	source string
@@ -182,18 +209,16 @@ func (p *publisher) Append(ctx context.Context, batch ...bus.Record) error {
 	next := map[*topic]int64{}
 	var cursor []byte
 	err := p.db.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		clear(next)
+		cursor = nil
+		on := p.db.appends.in(ctx, tx)
 		var epoch int64
-		if err := tx.QueryRowContext(ctx, `SELECT epoch FROM log_source WHERE name=?`, p.source).Scan(&epoch); err != nil {
+		if err := on.epoch.QueryRowContext(ctx, p.source).Scan(&epoch); err != nil {
 			return err
 		}
 		if epoch != p.epoch {
 			return oslc.Errorf(op, oslc.Conflict, "source %q has a newer owner", p.source)
 		}
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO log_record(id, time, key, header, value) VALUES (?, ?, ?, ?, ?)`)
-		if err != nil {
-			return err
-		}
-		defer insert.Close()
 		now := time.Now().UnixMilli()
 		header := make([]byte, 0, 512)
 		for i := range batch {
@@ -210,24 +235,28 @@ func (p *publisher) Append(ctx context.Context, batch ...bus.Record) error {
 			}
 			at, ok := next[t]
 			if !ok {
-				_, at, _ = t.bounds()
+				// Not what is known in memory: a write before this one may share the
+				// transaction.
+				if err := on.next.QueryRowContext(ctx, t.id).Scan(&at); err != nil {
+					return err
+				}
 			}
 			if at > maxOffset {
 				return oslc.Errorf(op, oslc.Unavailable, "topic %q is full", r.Topic)
 			}
 			header = appendHeader(header[:0], r.Header)
-			if _, err := insert.ExecContext(ctx, t.id<<topicBits|at, now, r.Key, header, r.Value); err != nil {
+			if _, err := on.insert.ExecContext(ctx, t.id<<topicBits|at, now, r.Key, header, r.Value); err != nil {
 				return err
 			}
 			next[t] = at + 1
 		}
 		for t, n := range next {
-			if _, err := tx.ExecContext(ctx, `UPDATE log_topic SET next=? WHERE id=?`, n, t.id); err != nil {
+			if _, err := on.move.ExecContext(ctx, n, t.id); err != nil {
 				return err
 			}
 		}
 		if cursor != nil {
-			_, err := tx.ExecContext(ctx, `UPDATE log_source SET cursor=? WHERE name=?`, cursor, p.source)
+			_, err := on.cursor.ExecContext(ctx, cursor, p.source)
 			return err
 		}
 		return nil
