@@ -114,14 +114,21 @@ func (db *DB) commit(group []*write) {
 // writeViews is write for what can be folded again. It does not wait for the disk:
 // a power cut may undo the newest transactions, each as a whole and with its place
 // in the log (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL). A
-// write after it makes it durable too.
-func (db *DB) writeViews(ctx context.Context, fn writeFunc) error {
+// write after it makes it durable too. The functions in then run after the commit
+// and before the next transaction.
+func (db *DB) writeViews(ctx context.Context, fn writeFunc, then ...func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	db.writing.Lock()
 	defer db.writing.Unlock()
-	return db.transact(context.WithoutCancel(ctx), true, fn)
+	if err := db.transact(context.WithoutCancel(ctx), true, fn); err != nil {
+		return err
+	}
+	for _, f := range then {
+		f()
+	}
+	return nil
 }
 
 // transact runs fn in a transaction. The caller holds db.writing.
