@@ -84,7 +84,7 @@ func (cfg Config) watcher(opts adapters.Options) (*mongodb.Watcher, error) {
 }
 
 // mappingVersion is part of every cursor: a new number has all rules compared.
-const mappingVersion = "rules 1"
+const mappingVersion = "rules 2"
 
 // Watch returns what there is to watch in a StackStorm database, for a watcher on
 // any server.

@@ -41,9 +41,9 @@ var wantChanges = strings.TrimSpace(`
 38 creation no_such_pack.in_unknown_pack
 42 creation default.e5
 67 modification default.on_webhook ~description
-69 modification default.on_webhook RuleDisabled ~status ~ruleStatus
-70 modification default.on_webhook RuleEnabled ~status ~ruleStatus
-71 modification default.switched_off RuleEnabled ~status ~ruleStatus
+69 modification default.on_webhook RuleDisabled ~status ~state ~inProgress ~closed ~ruleStatus
+70 modification default.on_webhook RuleEnabled ~status ~state ~inProgress ~closed ~ruleStatus
+71 modification default.switched_off RuleEnabled ~status ~state ~inProgress ~closed ~ruleStatus
 72 modification default.switched_off ~actionParameters
 73 modification default.switched_off ~triggerRef ~triggerParameters
 74 modification default.many_criteria ~ruleCriteria
@@ -53,8 +53,8 @@ var wantChanges = strings.TrimSpace(`
 78 modification default.minimal_renamed ~title ~ruleRef ~ruleName
 79 modification default.second_hook ~description
 82 modification oslcdemo.Übersicht <b>&amp;</b> 変更 ~subject
-120 modification default.every_3s RuleEnabled ~status ~ruleStatus
-121 modification default.every_3s RuleDisabled ~status ~ruleStatus
+120 modification default.every_3s RuleEnabled ~status ~state ~inProgress ~closed ~ruleStatus
+121 modification default.every_3s RuleDisabled ~status ~state ~inProgress ~closed ~ruleStatus
 135 modification default.on_webhook ~description
 141 deletion default.every_3s
 142 deletion default.second_hook

@@ -47,7 +47,7 @@ var (
 
 // ruleTriples is how many triples a rule has, unless it has many tags: the watcher
 // keeps the graph, so room that is not used would cost memory.
-const ruleTriples = 26
+const ruleTriples = 29
 
 // Map maps a rule.
 func (r *rules) Map(d mongodb.Doc, uri string, refs mongodb.References) (mongodb.Resource, error) {
@@ -163,11 +163,17 @@ func switched(n rdf.Node, enabled mongodb.Value) bool {
 		return false
 	}
 	// StackStorm takes a rule without the field as switched off.
-	status := statusDisabled
+	// In the terms of Change Management, for those who do not know StackStorm's: a
+	// rule that is on is in progress, one that is off is closed.
+	status, state := statusDisabled, vocab.CMClosedClass
 	if on {
-		status = statusEnabled
+		status, state = statusEnabled, vocab.CMInprogress
 	}
-	n.String(vocab.CMStatus, status).Bool(vocab.St2RuleStatus, on)
+	n.String(vocab.CMStatus, status).
+		Link(vocab.CMState, state).
+		Bool(vocab.CMInProgress, on).
+		Bool(vocab.CMClosed, !on).
+		Bool(vocab.St2RuleStatus, on)
 	return true
 }
 
@@ -180,7 +186,7 @@ func (r *rules) Remap(last *rdf.Graph, d mongodb.Doc, uri string, changed []stri
 	}
 	g := last.Without(func(t rdf.Triple) bool {
 		switch t.P.Value {
-		case vocab.CMStatus, vocab.St2RuleStatus, vocab.DCTermsModified:
+		case vocab.CMStatus, vocab.CMState, vocab.CMInProgress, vocab.CMClosed, vocab.St2RuleStatus, vocab.DCTermsModified:
 			return true
 		}
 		return false

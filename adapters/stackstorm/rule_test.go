@@ -96,11 +96,11 @@ func TestC4_enabledAndDisabled(t *testing.T) {
 	)
 	wantTold(t, host,
 		"creation p.a",
-		"modification p.a RuleDisabled ~status ~ruleStatus",
-		"modification p.a RuleEnabled ~status ~ruleStatus",
+		"modification p.a RuleDisabled ~status ~state ~inProgress ~closed ~ruleStatus",
+		"modification p.a RuleEnabled ~status ~state ~inProgress ~closed ~ruleStatus",
 		"modification p.a ~description",
-		"modification p.a ~status ~ruleStatus",
-		"modification p.a RuleDisabled ~status ~ruleStatus",
+		"modification p.a ~status ~state ~inProgress ~closed ~ruleStatus",
+		"modification p.a RuleDisabled ~status ~state ~inProgress ~closed ~ruleStatus",
 	)
 	if n := counts.Of("rule_enabled_not_boolean"); n != 1 {
 		t.Errorf("the odd value is counted %d times, want once", n)

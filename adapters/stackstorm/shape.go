@@ -71,7 +71,6 @@ func ruleShape() *shape.Shape {
 			status,
 			readOnly(literal("closed", vocab.CMClosed, shape.ZeroOrOne, rdf.XSDBoolean, "A rule is closed while it is disabled")),
 			readOnly(literal("inProgress", vocab.CMInProgress, shape.ZeroOrOne, rdf.XSDBoolean, "A rule is in progress while it is enabled")),
-			readOnly(literal("fixed", vocab.CMFixed, shape.ZeroOrOne, rdf.XSDBoolean, "Never so")),
 			reference("state", vocab.CMState, shape.ZeroOrOne, "Inprogress or Closed, as ruleStatus says", vocab.CMStateClass),
 			readOnly(literal("ruleId", vocab.St2RuleID, shape.ZeroOrOne, rdf.XSDString, "The id in StackStorm")),
 			readOnly(literal("ruleRef", vocab.St2RuleRef, shape.ZeroOrOne, rdf.XSDString, "Pack and name, as StackStorm's users write them")),
