@@ -49,6 +49,29 @@ type rig struct {
 
 	mu     sync.Mutex
 	events []seen
+	gate   sync.RWMutex // held while the events of st2 are
+}
+
+// st2Delay keeps what changes in StackStorm from being told until release is called.
+func (r *rig) st2Delay() (release func()) {
+	r.gate.Lock()
+	release = sync.OnceFunc(r.gate.Unlock)
+	r.t.Cleanup(release) // before the bus is stopped, which waits for its sources
+	return release
+}
+
+// gated tells events while nobody holds the gate.
+type gated struct {
+	adapters.Source
+	gate *sync.RWMutex
+}
+
+func (g gated) Run(ctx context.Context, from adapters.Cursor, emit adapters.Emit) error {
+	return g.Source.Run(ctx, from, func(ctx context.Context, batch ...adapters.Emission) error {
+		g.gate.RLock()
+		defer g.gate.RUnlock()
+		return emit(ctx, batch...)
+	})
 }
 
 type seen struct {
@@ -170,7 +193,9 @@ func (r *rig) launch() {
 		if err := decode(&struct{}{}); err != nil {
 			return adapters.Adapter{}, err
 		}
-		return sandbox.Adapter(r.st2, r.st2URL, opts)
+		a, err := sandbox.Adapter(r.st2, r.st2URL, opts)
+		a.Source = gated{a.Source, &r.gate}
+		return a, err
 	}
 	reg := prometheus.NewRegistry()
 	r.engine, err = oslcbus.New(cfg, oslcbus.Options{

@@ -124,9 +124,6 @@ func (w *Writer) Update(ctx context.Context, ask oslc.Write) (oslc.Written, erro
 		return oslc.Written{}, oslc.Errorf(op, oslc.Denied,
 			"the account of the bus may not see the secret parameters of this rule, and would overwrite them; it must be an administrator of StackStorm")
 	}
-	if rule["description"] == nil {
-		rule["description"] = "" // left out, the old one would stay
-	}
 	done, err := w.api.call(ctx, http.MethodPut, "/rules/"+url.PathEscape(id), rule)
 	if err != nil {
 		return oslc.Written{}, oslc.E(op, err)
@@ -245,17 +242,14 @@ func get(rule map[string]any, name string) any {
 func set(rule map[string]any, name string, v any) {
 	outer, inner, nested := strings.Cut(name, ".")
 	if !nested {
-		if v == nil {
-			v = map[string]any{"description": ""}[name]
-		}
-		if v == nil && name == "criteria" {
-			v = map[string]any{}
-		}
-		if v == nil {
+		switch {
+		case v != nil:
+			rule[name] = v
+		case name == "description":
+			rule[name] = "" // left out, the old one would stay
+		default:
 			delete(rule, name)
-			return
 		}
-		rule[name] = v
 		return
 	}
 	m, _ := rule[outer].(map[string]any)
