@@ -27,7 +27,7 @@ import (
 
 // schemaVersion is the PRAGMA user_version of a file this program writes. A file
 // with a higher one is refused; one with a lower one is migrated in place.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // DB is an open database file. Its methods may be called concurrently.
 type DB struct {
@@ -36,6 +36,9 @@ type DB struct {
 	w    *sql.DB // one connection
 	r    *sql.DB
 	fold foldStatements // on w
+
+	names *names // of containers and properties; guarded by writing
+	texts texts
 
 	appends appendStatements // on w
 
@@ -62,10 +65,11 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, oslc.E(op, err)
 	}
-	db := &DB{path: path, lock: lock, topics: map[string]*topic{}, groups: map[groupKey]chan struct{}{}}
+	db := &DB{path: path, lock: lock, topics: map[string]*topic{}, groups: map[groupKey]chan struct{}{}, names: &names{}}
 	if err := db.open(ctx); err != nil {
 		return nil, errors.Join(oslc.E(op, err), db.release())
 	}
+	db.texts.start(db)
 	return db, nil
 }
 
@@ -90,7 +94,10 @@ func (db *DB) open(ctx context.Context) error {
 		if err != nil {
 			return classify(err)
 		}
-		_, err = tx.ExecContext(ctx, migrations[v]+fmt.Sprintf(";PRAGMA user_version=%d", v+1))
+		_, err = tx.ExecContext(ctx, migrations[v].text+fmt.Sprintf(";PRAGMA user_version=%d", v+1))
+		if err == nil && migrations[v].then != nil {
+			err = migrations[v].then(ctx, tx)
+		}
 		if err == nil {
 			err = tx.Commit()
 		}
@@ -121,8 +128,14 @@ func open(path, synchronous string) (*sql.DB, error) {
 	return sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 }
 
-// migrations[v] takes a file from schema v to v+1.
-var migrations = []string{logSchema + viewSchema}
+// migrations[v] takes a file from schema v to v+1: by SQL, and by what SQL can't do.
+var migrations = []struct {
+	text string
+	then func(context.Context, *sql.Tx) error
+}{
+	{text: logSchema + viewSchema},
+	{text: indexSchema, then: indexAll},
+}
 
 // Path returns the file's name.
 func (db *DB) Path() string { return db.path }
@@ -139,6 +152,8 @@ func (db *DB) Close() error {
 		t.wakeAll()
 	}
 	db.mu.Unlock()
+	db.texts.stop()
+	db.texts.done.Wait()
 	err := db.checkpoints.close()
 	db.writing.Lock()
 	defer db.writing.Unlock()

@@ -18,6 +18,10 @@ func (db *DB) LimitPages(ctx context.Context, n int) error {
 	return err
 }
 
+// Collect sets between how many resources a condition has to leave for them to be
+// collected.
+func (v *Views) Collect(fewest, most int64) { v.fewest, v.most = fewest, most }
+
 // HoldWrites lets no write begin until release is called.
 func (db *DB) HoldWrites() (release func()) {
 	db.writing.Lock()

@@ -131,11 +131,11 @@ func (v *Views) parse(b []byte) (*rdf.Graph, error) {
 }
 
 // Resources implements server.Store.
-func (v *Views) Resources(ctx context.Context, set, collection string, after int64, limit int) ([]server.Resource, int64, error) {
+func (v *Views) Resources(ctx context.Context, provider, collection string, after int64, limit int) ([]server.Resource, int64, error) {
 	const op = "sqlite.resources"
 	rows, err := v.db.r.QueryContext(ctx, `SELECT id, uri, event, modified, graph FROM view_resource
-		WHERE "set"=(SELECT id FROM view_set WHERE name=?) AND collection=? AND id>? AND NOT deleted
-		ORDER BY id LIMIT ?`, set, collection, after, limit)
+		WHERE container=(SELECT id FROM view_container WHERE name=?) AND id>? AND NOT deleted
+		ORDER BY id LIMIT ?`, containerName(provider, collection), after, limit)
 	if err != nil {
 		return nil, 0, oslc.E(op, classify(err))
 	}
@@ -161,9 +161,11 @@ func (v *Views) Resources(ctx context.Context, set, collection string, after int
 }
 
 // Count implements server.Store.
-func (v *Views) Count(ctx context.Context, set, collection string) (n int64, err error) {
-	err = v.db.r.QueryRowContext(ctx, `SELECT count(*) FROM view_resource
-		WHERE "set"=(SELECT id FROM view_set WHERE name=?) AND collection=? AND NOT deleted`, set, collection).Scan(&n)
+func (v *Views) Count(ctx context.Context, provider, collection string) (n int64, err error) {
+	err = v.db.r.QueryRowContext(ctx, `SELECT members FROM view_container WHERE name=?`, containerName(provider, collection)).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
 	return n, oslc.E("sqlite.count", classify(err))
 }
 

@@ -75,13 +75,15 @@ type Step struct {
 }
 
 // Views returns the views kept in db.
-func (db *DB) Views() *Views { return &Views{db: db, parser: format.Parser{}} }
+func (db *DB) Views() *Views { return &Views{db: db, fewest: fewest, most: most} }
 
 // Views are folds over the log: the current resources, the members and the
 // change log of each set.
 type Views struct {
 	db     *DB
 	parser format.Parser
+
+	fewest, most int64 // see queryRun.estimate
 }
 
 // Next returns, per partition of topic, the offset to go on folding at; a
@@ -115,8 +117,14 @@ func (v *Views) Apply(ctx context.Context, place Place, steps []Step) error {
 	if len(steps) == 0 {
 		return nil
 	}
+	var learned *names
+	stale := false
 	return oslc.E("sqlite.apply", v.db.writeViews(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		f := fold{ctx: ctx, tx: tx, on: v.db.fold.in(ctx, tx), touched: make(map[string]*row, len(steps))}
+		f := fold{
+			ctx: ctx, tx: tx, on: v.db.fold.in(ctx, tx), touched: make(map[string]*row, len(steps)),
+			names: v.db.names,
+		}
+		v.db.names = &names{} // what a transaction that fails has learned is not so
 		if err := f.begin(place); err != nil {
 			return err
 		}
@@ -128,7 +136,14 @@ func (v *Views) Apply(ctx context.Context, place Place, steps []Step) error {
 				return fmt.Errorf("%s at offset %d: %w", place.Topic, steps[i].Offset, err)
 			}
 		}
-		return f.end(place)
+		err := f.end(place)
+		learned, stale = f.names, f.texts
+		return err
+	}, func() {
+		v.db.names = learned
+		if stale {
+			v.db.texts.poke()
+		}
 	}))
 }
 
@@ -144,23 +159,30 @@ type fold struct {
 	touched       map[string]*row
 	order         []*row
 	changes       []changeRow
-	nextID        int64
-	room          []byte // for graphs
+	names         *names
+	texts         bool   // some are stale now
+	room, keys    []byte // for graphs and for keys
+	args          []any
 }
 
 // foldStatements are what a fold does for each step, prepared once: preparing
 // takes longer than running.
 type foldStatements struct {
 	find, insert, update, move, join, leave, change *sql.Stmt
+	fact, facts, unfact, unindex                    *sql.Stmt
+	stale, unstale, text, untext                    *sql.Stmt
 }
 
 // findAtOnce is how many resources are looked up with one statement.
 const findAtOnce = 50
 
-func (s *foldStatements) prepare(ctx context.Context, db *sql.DB) error {
+func (s *foldStatements) prepare(ctx context.Context, on interface {
+	PrepareContext(ctx context.Context, text string) (*sql.Stmt, error)
+},
+) error {
 	for to, text := range map[**sql.Stmt]string{
-		&s.find: `SELECT id, uri, since, deleted, event FROM view_resource WHERE uri IN (?` + strings.Repeat(`,?`, findAtOnce-1) + `)`,
-		&s.insert: `INSERT INTO view_resource(id, uri, "set", collection, since, modified, deleted, event, graph)
+		&s.find: `SELECT id, uri, since, deleted, event, coalesce(graph, x'') FROM view_resource WHERE uri IN (?` + strings.Repeat(`,?`, findAtOnce-1) + `)`,
+		&s.insert: `INSERT INTO view_resource(id, uri, "set", container, since, modified, deleted, event, graph)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		// What an index depends on is left out where it stays: SQLite would write
 		// the index too.
@@ -170,9 +192,18 @@ func (s *foldStatements) prepare(ctx context.Context, db *sql.DB) error {
 		&s.join:   `INSERT INTO view_member("set", since, resource) VALUES (?, ?, ?)`,
 		&s.leave:  `UPDATE view_member SET until=? WHERE "set"=? AND since=?`,
 		&s.change: `INSERT INTO view_change("set", "order", event, kind, resource, time) VALUES (?, ?, ?, ?, ?, ?)`,
+		&s.fact:   `INSERT OR IGNORE INTO view_fact(resource, node, property, key) VALUES (?, ?, ?, ?)`,
+		&s.facts: `INSERT OR IGNORE INTO view_fact(resource, node, property, key) VALUES (?, ?, ?, ?)` +
+			strings.Repeat(`, (?, ?, ?, ?)`, factsAtOnce-1),
+		&s.stale:   `INSERT OR IGNORE INTO view_stale(resource) VALUES (?)`,
+		&s.unstale: `DELETE FROM view_stale WHERE resource=?`,
+		&s.unfact:  `DELETE FROM view_fact WHERE resource=? AND node=? AND property=? AND key=?`,
+		&s.unindex: `DELETE FROM view_fact WHERE resource=?`,
+		&s.text:    `INSERT INTO view_text(rowid, title, body) VALUES (?, ?, ?)`,
+		&s.untext:  `DELETE FROM view_text WHERE rowid=?`,
 	} {
 		var err error
-		if *to, err = db.PrepareContext(ctx, text); err != nil {
+		if *to, err = on.PrepareContext(ctx, text); err != nil {
 			return err
 		}
 	}
@@ -182,7 +213,10 @@ func (s *foldStatements) prepare(ctx context.Context, db *sql.DB) error {
 // in returns the statements for use in a transaction, which closes them.
 func (s *foldStatements) in(ctx context.Context, tx *sql.Tx) foldStatements {
 	of := func(st *sql.Stmt) *sql.Stmt { return tx.StmtContext(ctx, st) }
-	return foldStatements{of(s.find), of(s.insert), of(s.update), of(s.move), of(s.join), of(s.leave), of(s.change)}
+	return foldStatements{
+		of(s.find), of(s.insert), of(s.update), of(s.move), of(s.join), of(s.leave), of(s.change),
+		of(s.fact), of(s.facts), of(s.unfact), of(s.unindex), of(s.stale), nil, nil, nil,
+	}
 }
 
 type row struct {
@@ -196,6 +230,7 @@ type row struct {
 	deleted  bool
 	event    string
 	graph    *rdf.Graph // nil with dirty: keep what is stored
+	stored   []byte     // the graph before this batch
 
 	wasDeleted bool // before this batch
 
@@ -217,10 +252,8 @@ func (f *fold) begin(p Place) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if f.set, err = setID(f.ctx, f.tx, p.Set); err != nil {
-		return err
-	}
-	return f.tx.QueryRowContext(f.ctx, `SELECT coalesce(max(id), 0) FROM view_resource`).Scan(&f.nextID)
+	f.set, err = setID(f.ctx, f.tx, p.Set)
+	return err
 }
 
 func setID(ctx context.Context, tx *sql.Tx, name string) (id int64, err error) {
@@ -245,7 +278,7 @@ func (f *fold) step(s *Step) error {
 	}
 	e, order := s.Event, s.Offset+1
 	f.last = e.ID
-	r := f.row(e.Subject)
+	r := f.row(e.Subject, order)
 	if r.event == e.ID {
 		return nil // the same event twice in a row
 	}
@@ -309,7 +342,7 @@ func (f *fold) find(args []any) error {
 	defer rows.Close()
 	for rows.Next() {
 		r := &row{}
-		if err := rows.Scan(&r.id, &r.uri, &r.since, &r.deleted, &r.event); err != nil {
+		if err := rows.Scan(&r.id, &r.uri, &r.since, &r.deleted, &r.event, &r.stored); err != nil {
 			return err
 		}
 		r.was, r.wasDeleted = r.since, r.deleted
@@ -319,12 +352,11 @@ func (f *fold) find(args []any) error {
 	return rows.Err()
 }
 
-// row returns the row that load has found, or a new one.
-func (f *fold) row(uri string) *row {
+// row returns the row that load has found, or a new one that came up at order.
+func (f *fold) row(uri string, order int64) *row {
 	r := f.touched[uri]
 	if r == nil {
-		f.nextID++
-		r = &row{uri: uri, id: f.nextID, isNew: true}
+		r = &row{uri: uri, id: number(f.set, order), isNew: true}
 		f.touched[uri] = r
 		f.order = append(f.order, r)
 	}
@@ -345,6 +377,9 @@ func (f *fold) end(p Place) error {
 			return err
 		}
 	}
+	if err := f.saveMembers(); err != nil {
+		return err
+	}
 	_, err := f.tx.ExecContext(f.ctx, `INSERT INTO view_place(topic, partition, next, skipped, last) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT DO UPDATE SET next=excluded.next, skipped=excluded.skipped, last=excluded.last`,
 		p.Topic, p.Partition, f.next, f.skipped, f.last)
@@ -363,7 +398,11 @@ func (f *fold) write(r *row) error {
 	var err error
 	switch {
 	case r.isNew:
-		_, err = f.on.insert.ExecContext(f.ctx, r.id, r.uri, f.set, collectionOf(r.uri), r.since, r.modified, r.deleted, r.event, graph)
+		var c *container
+		if c, err = f.container(r.uri); err != nil {
+			return err
+		}
+		_, err = f.on.insert.ExecContext(f.ctx, r.id, r.uri, f.set, c.id, r.since, r.modified, r.deleted, r.event, graph)
 	case r.graph != nil && r.since == r.was && r.deleted == r.wasDeleted:
 		_, err = f.on.update.ExecContext(f.ctx, r.modified, r.event, graph, r.id)
 	default:
@@ -371,6 +410,9 @@ func (f *fold) write(r *row) error {
 	}
 	if err != nil {
 		return err
+	}
+	if err := f.index(r, graph); err != nil {
+		return indexError(r, err)
 	}
 	for _, at := range r.joined {
 		if _, err := f.on.join.ExecContext(f.ctx, f.set, at, r.id); err != nil {
@@ -395,15 +437,6 @@ func (f *fold) leave(r *row) error {
 		}
 	}
 	return nil
-}
-
-// collectionOf returns the segment before the last one of a resource's URI.
-func collectionOf(uri string) string {
-	parts := strings.Split(uri, "/")
-	if len(parts) < 3 {
-		return ""
-	}
-	return parts[len(parts)-2]
 }
 
 func milli(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

@@ -48,13 +48,16 @@ func (q *Query) Values() url.Values {
 
 type printer struct{ q *Query }
 
-// name returns the prefixed name of an IRI that was read from one.
+// name returns the prefixed name of an IRI that was read from one. Another IRI has
+// none: it is written so that no other one is the same.
 func (w printer) name(iri string) string {
 	if iri == "*" {
 		return iri
 	}
-	name, _ := w.compact(iri)
-	return name
+	if name, ok := w.compact(iri); ok {
+		return name
+	}
+	return quote(iri, '<', '>')
 }
 
 // compact finds the longest namespace that leaves a local name which reads as the

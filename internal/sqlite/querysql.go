@@ -1,0 +1,360 @@
+package sqlite
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/oslcbus/oslcbus/oslc/query"
+)
+
+// sqlText is SQL in the making, with its arguments in the order of their question
+// marks.
+type sqlText struct {
+	r    *queryRun
+	b    strings.Builder
+	args []any
+	n    int // aliases given
+}
+
+func (r *queryRun) compile() *sqlText { return &sqlText{r: r} }
+
+func (c *sqlText) add(text string, args ...any) {
+	c.b.WriteString(text)
+	c.args = append(c.args, args...)
+}
+
+// properties returns the numbers of a property: in our container, or in all of
+// them. Without one, no resource has the property.
+func (c *sqlText) properties(iri string, everywhere bool) (string, error) {
+	text, args := `SELECT id FROM view_property WHERE iri=?`, []any{iri}
+	if !everywhere {
+		text, args = text+` AND container=?`, append(args, c.r.container)
+	}
+	rows, err := c.r.tx.QueryContext(c.r.ctx, text, args...)
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return "", err
+		}
+		list = append(list, id)
+	}
+	return strings.Join(list, ","), rows.Err()
+}
+
+// terms adds " AND term" for each condition on a node of a resource. Only the
+// resource itself is known to be of our container: what it links to may be anywhere.
+func (c *sqlText) terms(w query.Where, resource, node string, own bool, but *query.Term) error {
+	for i := range w {
+		if &w[i] == but {
+			continue
+		}
+		if err := c.term(&w[i], resource, node, own); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *sqlText) term(t *query.Term, resource, node string, own bool) error {
+	c.n++
+	f := fmt.Sprintf("f%d", c.n)
+	c.add(fmt.Sprintf(` AND EXISTS (SELECT 1 FROM view_fact %[1]s WHERE %[1]s.resource=%[2]s AND %[1]s.node=%[3]s`, f, resource, node))
+	if t.Property != "*" {
+		ids, err := c.properties(t.Property, !own)
+		if err != nil {
+			return err
+		}
+		c.add(fmt.Sprintf(` AND %s.property IN (%s)`, f, ids))
+	}
+	if t.Op != query.Scoped {
+		c.add(` AND `)
+		c.compare(t, f+".key")
+		c.add(`)`)
+		return nil
+	}
+	// Where a fact leads: to a node of the same resource, and to another resource.
+	s := fmt.Sprintf("s%d", c.n)
+	c.add(fmt.Sprintf(` AND EXISTS (SELECT 1 FROM (SELECT %[1]s.resource AS resource, %[1]s.key AS node UNION ALL %[2]s) %[3]s WHERE 1`,
+		f, linked(f), s))
+	if err := c.terms(t.Scope, s+".resource", s+".node", false, nil); err != nil {
+		return err
+	}
+	c.add(`))`)
+	return nil
+}
+
+// linked selects the resource that a fact links to, and its own node.
+func linked(f string) string {
+	return fmt.Sprintf(`SELECT l.id, x'' FROM view_resource l
+		WHERE substr(%[1]s.key, 1, 1)=x'%02[2]x' AND length(%[1]s.key)<=%[3]d AND l.uri=CAST(substr(%[1]s.key, 2) AS TEXT) AND NOT l.deleted`,
+		f, query.LinkClass, query.MaxLink+1)
+}
+
+// compare adds the condition that a key fulfils t's comparison.
+func (c *sqlText) compare(t *query.Term, key string) {
+	ranges, not, _ := t.Ranges()
+	if not {
+		c.add(`NOT `)
+	}
+	c.add(`(0`)
+	var singles []any
+	for _, r := range ranges {
+		if single(r) {
+			singles = append(singles, r.From)
+		} else {
+			c.add(fmt.Sprintf(` OR (%[1]s>=? AND %[1]s<?)`, key), r.From, r.To)
+		}
+	}
+	if len(singles) > 0 {
+		c.add(fmt.Sprintf(` OR %s IN (?%s)`, key, strings.Repeat(`,?`, len(singles)-1)), singles...)
+	}
+	c.add(`)`)
+}
+
+// driver adds a select of the numbers of the resources that fulfil t, along the
+// index by value. ok is false for a condition that the index is no help for.
+func (c *sqlText) driver(t *query.Term) (text string, ok bool, err error) {
+	ranges, not, _ := t.Ranges()
+	if t.Op == query.Scoped || t.Property == "*" || not {
+		return "", false, nil
+	}
+	ids, err := c.properties(t.Property, false)
+	if err != nil {
+		return "", false, err
+	}
+	if ids == "" {
+		ranges = nil // nothing here has the property
+	}
+	var parts []string
+	for _, r := range ranges {
+		cond := `key>=? AND key<?`
+		if single(r) {
+			cond = `key=?`
+			c.args = append(c.args, r.From)
+		} else {
+			c.args = append(c.args, r.From, r.To)
+		}
+		parts = append(parts, fmt.Sprintf(`SELECT resource FROM view_fact INDEXED BY view_fact_value WHERE property IN (%s) AND %s AND node=x''`, ids, cond))
+	}
+	if len(parts) == 0 {
+		return `SELECT 0 AS resource WHERE 0`, true, nil
+	}
+	return strings.Join(parts, ` UNION ALL `), true, nil
+}
+
+// from adds the FROM clause of a way, in which r is the resource, and the start of
+// the WHERE clause. It returns the term that needs no condition any more.
+func (c *sqlText) from(w way, tier int) (done *query.Term, err error) {
+	r := c.r
+	switch {
+	case w == byValue:
+		ids, err := c.properties(r.q.OrderBy[0].Path[0], false)
+		if err != nil {
+			return nil, err
+		}
+		other := `<`
+		if r.q.OrderBy[0].Descending {
+			other = `>`
+		}
+		// A resource comes at its least value, or its greatest one.
+		c.add(fmt.Sprintf(` FROM view_fact v INDEXED BY view_fact_value CROSS JOIN view_resource r ON r.id=v.resource
+			WHERE v.property=%s AND v.node=x'' AND NOT EXISTS (SELECT 1 FROM view_fact o
+				WHERE o.resource=v.resource AND o.node=x'' AND o.property=v.property AND o.key%sv.key)`, or0(ids), other))
+		if r.at.begun {
+			bound := `>=`
+			if r.q.OrderBy[0].Descending {
+				bound = `<=`
+			}
+			c.add(` AND v.key`+bound+`?`, r.at.keys[0])
+		}
+		return nil, nil
+	case len(r.search) > 0 && r.fewer == nil:
+		c.add(` FROM view_text t CROSS JOIN view_resource r ON r.id=t.rowid WHERE view_text MATCH ? AND r.container=? AND NOT r.deleted`,
+			r.search[tier], r.container)
+		if w == byNumber && r.at.begun {
+			c.add(` AND t.rowid>?`, r.at.id)
+		}
+		return nil, nil
+	case r.fewer != nil:
+		in := r.compile()
+		text, _, err := in.driver(r.fewer)
+		if err != nil {
+			return nil, err
+		}
+		c.add(` FROM (SELECT DISTINCT resource FROM (`+text+`)) d CROSS JOIN view_resource r ON r.id=d.resource WHERE 1`, in.args...)
+		if len(r.search) > 0 {
+			c.add(` AND EXISTS (SELECT 1 FROM view_text WHERE view_text MATCH ? AND rowid=d.resource)`, r.search[tier])
+		}
+		return r.fewer, nil
+	}
+	if w == byNumber {
+		// A condition for one value has its resources in their order.
+		for i := range r.q.Where {
+			t := &r.q.Where[i]
+			if ranges, not, _ := t.Ranges(); t.Op == query.Scoped || t.Property == "*" || not || len(ranges) != 1 || !single(ranges[0]) {
+				continue
+			}
+			in := r.compile()
+			text, _, err := in.driver(t)
+			if err != nil {
+				return nil, err
+			}
+			c.add(` FROM (`+text+`) d CROSS JOIN view_resource r ON r.id=d.resource WHERE 1`, in.args...)
+			if r.at.begun {
+				c.add(` AND d.resource>?`, r.at.id)
+			}
+			return t, nil
+		}
+	}
+	c.add(` FROM view_resource r INDEXED BY view_resource_listed WHERE r.container=? AND NOT r.deleted`, r.container)
+	return nil, nil
+}
+
+func or0(ids string) string {
+	if ids == "" {
+		return "0"
+	}
+	return ids
+}
+
+// members returns the SELECT for the members of a page and the first one after it.
+func (c *sqlText) members(w way) (string, error) {
+	r := c.r
+	keys := make([]string, len(r.q.OrderBy))
+	c.add(`SELECT r.id, r.uri, r.event, r.modified, r.graph`)
+	for i := range r.q.OrderBy {
+		keys[i] = fmt.Sprintf("k%d", i)
+		c.add(`, `)
+		switch {
+		case i == 0 && w == byValue:
+			c.add(`v.key`)
+		case i == 0 && w == withoutValue:
+			c.add(`NULL`)
+		default:
+			if err := c.sortKey(&r.q.OrderBy[i]); err != nil {
+				return "", err
+			}
+		}
+		c.add(` AS ` + keys[i])
+	}
+	done, err := c.from(w, r.at.tier)
+	if err != nil {
+		return "", err
+	}
+	if w == withoutValue {
+		ids, err := c.properties(r.q.OrderBy[0].Path[0], false)
+		if err != nil {
+			return "", err
+		}
+		c.add(fmt.Sprintf(` AND NOT EXISTS (SELECT 1 FROM view_fact o WHERE o.resource=r.id AND o.node=x'' AND o.property IN (%s))`, ids))
+	}
+	if err := c.terms(r.q.Where, "r.id", "x''", true, done); err != nil {
+		return "", err
+	}
+	down := len(r.q.OrderBy) > 0 && r.q.OrderBy[0].Descending
+	if r.at.begun {
+		c.add(` AND `)
+		c.after(keys, down)
+	}
+	c.add(` ORDER BY `)
+	for i, s := range r.q.OrderBy {
+		switch {
+		case i == 0 && w == withoutValue:
+			continue
+		case i > 0 || w != byValue:
+			c.add(keys[i] + ` IS NULL, `)
+		}
+		c.add(keys[i] + direction(s.Descending) + `, `)
+	}
+	id := `r.id`
+	if w == byValue {
+		id = `v.resource`
+	}
+	c.add(id+direction(down)+` LIMIT ?`, r.size-len(r.page.Members)+1)
+	return c.b.String(), nil
+}
+
+func direction(down bool) string {
+	if down {
+		return ` DESC`
+	}
+	return ``
+}
+
+// after adds the condition that a resource comes after the mark: a NULL comes after
+// every value.
+func (c *sqlText) after(keys []string, down bool) {
+	for i, key := range keys {
+		v, compare := c.r.at.keys[i], `>`
+		if c.r.q.OrderBy[i].Descending {
+			compare = `<`
+		}
+		if v == nil {
+			c.add(fmt.Sprintf(`(%s IS NULL AND `, key))
+		} else {
+			c.add(fmt.Sprintf(`(%[1]s%[2]s? OR %[1]s IS NULL OR %[1]s=? AND `, key, compare), v, v)
+		}
+	}
+	compare := `>`
+	if down {
+		compare = `<`
+	}
+	c.add(`r.id`+compare+`?`+strings.Repeat(`)`, len(keys)), c.r.at.id)
+}
+
+// sortKey adds the value that a resource r is sorted by: the least of several, or
+// the greatest when they descend.
+func (c *sqlText) sortKey(s *query.Sort) error {
+	least := `min`
+	if s.Descending {
+		least = `max`
+	}
+	ids, err := c.properties(s.Path[0], false)
+	if err != nil {
+		return err
+	}
+	if len(s.Path) == 1 {
+		c.add(fmt.Sprintf(`(SELECT %s(o.key) FROM view_fact o WHERE o.resource=r.id AND o.node=x'' AND o.property IN (%s))`, least, ids))
+		return nil
+	}
+	nodes := `SELECT r.id AS resource, x'' AS node`
+	for _, iri := range s.Path[1:] {
+		facts := fmt.Sprintf(`FROM (%s) n JOIN view_fact f ON f.resource=n.resource AND f.node=n.node AND f.property IN (%s)`, nodes, ids)
+		nodes = fmt.Sprintf(`SELECT f.resource AS resource, f.key AS node %[1]s UNION ALL SELECT l.id, x'' %[1]s JOIN view_resource l
+			ON substr(f.key, 1, 1)=x'%02[2]x' AND length(f.key)<=%[3]d AND l.uri=CAST(substr(f.key, 2) AS TEXT) AND NOT l.deleted`,
+			facts, query.LinkClass, query.MaxLink+1)
+		if ids, err = c.properties(iri, true); err != nil {
+			return err
+		}
+	}
+	c.add(fmt.Sprintf(`(SELECT %s(f.key) FROM (%s) n JOIN view_fact f ON f.resource=n.resource AND f.node=n.node AND f.property IN (%s))`,
+		least, nodes, ids))
+	return nil
+}
+
+// count returns the SELECT that counts what a tier has, and, of a search, how many
+// resources had to be looked at for that, which it ends at countedUpTo.
+func (c *sqlText) count(tier int) (string, error) {
+	r := c.r
+	r.at = mark{tier: tier}
+	if len(r.search) > 0 && r.fewer == nil {
+		c.add(`SELECT coalesce(sum(ok), 0), count(*) FROM (SELECT r.container=? AND NOT r.deleted`, r.container)
+		if err := c.terms(r.q.Where, "r.id", "x''", true, nil); err != nil {
+			return "", err
+		}
+		c.add(` AS ok FROM view_text t CROSS JOIN view_resource r ON r.id=t.rowid WHERE view_text MATCH ? LIMIT ?)`, r.search[tier], countedUpTo+1)
+		return c.b.String(), nil
+	}
+	c.add(`SELECT count(*), 0`)
+	done, err := c.from(collected, tier)
+	if err != nil {
+		return "", err
+	}
+	err = c.terms(r.q.Where, "r.id", "x''", true, done)
+	return c.b.String(), err
+}
