@@ -11,14 +11,22 @@ import (
 // else the resource has, such as HTML. Vary the answer by both headers.
 //
 // The highest q wins, then the first that the client names; types with
-// wildcards come after types by name. Without an Accept header and for */* it
-// is RDF/XML where the version is 2.0, and Turtle otherwise. An RDF syntax that
-// is not written here, such as TriG, is answered with that default too. A client
-// that accepts RDF/XML alone never gets anything else.
+// wildcards come after types by name. An RDF syntax that is not written here, such
+// as TriG, is answered with what is meant for */*. A client that accepts RDF/XML
+// alone never gets anything else.
+//
+// Without an Accept header and for */* it is Turtle where the version is 3.0 or
+// later, and RDF/XML where it is 2.0 or absent. OSLC leaves that to the server;
+// LDP 1.0 (section 4.3.2.2) would rather have Turtle. But clients that say neither
+// a type nor a version are of the time of OSLC 2.0, in which there was RDF/XML
+// only, and newer ones say what they want. Eclipse Lyo settles it: its query
+// reads every body as RDF/XML whatever the Content-Type says, its POST and PUT
+// accept */*, and from the second page on it sends the version no more, so that a
+// query would turn into Turtle halfway.
 func Negotiate(accept, oslcCoreVersion string) (f Format, ok bool) {
-	prefer := [...]Format{Turtle, JSONLD, RDFXML, NTriples}
-	if strings.TrimSpace(oslcCoreVersion) == "2.0" {
-		prefer = [...]Format{RDFXML, Turtle, JSONLD, NTriples}
+	prefer := [...]Format{RDFXML, Turtle, JSONLD, NTriples}
+	if v := strings.TrimSpace(oslcCoreVersion); v != "" && v != "2.0" {
+		prefer = [...]Format{Turtle, JSONLD, RDFXML, NTriples}
 	}
 	if strings.TrimSpace(accept) == "" {
 		return prefer[0], true
