@@ -75,7 +75,7 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 	if !known && c.Op == OpUpdate && c.Full == nil && !r.silent.Before(c.At) && len(r.References) == 0 {
 		return nil
 	}
-	if known && h.graph == nil {
+	if known && h.resource() == nil {
 		r.current(m, h)
 	}
 	next, ok, err := r.after(ctx, m, h, known, c)
@@ -93,7 +93,7 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 		r.current(m, h)
 	}
 	h.doc, h.at = next.doc, next.at
-	before, beforeHidden, hiddenKnown := h.graph, h.hidden, h.fits
+	before, beforeHidden, hiddenKnown := h.resource(), h.hidden, h.fits
 	r.touched = c.At
 	defer func() { r.copies.put(h, len(r.References) > 0) }()
 	var warnings []string
@@ -132,7 +132,7 @@ func (r *run) overtaken(ctx context.Context, m int, h *held, c *Change) error {
 		return err
 	}
 	h.ahead, r.touched = false, c.At
-	if h.graph != nil {
+	if h.resource() != nil {
 		r.differ(m, h, before, nil, oslc.NewID(r.service, "change", c.At.Token), c, nil)
 	}
 	r.copies.put(h, len(r.References) > 0)
@@ -144,16 +144,16 @@ func (r *run) differ(m int, h *held, before *rdf.Graph, hidden []string, id stri
 	e := oslc.Event{ID: id, Subject: h.uri, Time: c.Time(), Sequence: c.At.Token}
 	switch {
 	case before != nil:
-		e.Changed = difference(before, h.graph)
+		e.Changed = difference(before, h.resource())
 		for _, p := range hidden {
 			e.Changed = appendNew(e.Changed, p)
 		}
 		if len(e.Changed) == 0 {
-			h.graph = before
+			h.become(before)
 			return
 		}
 		e.Change = oslc.Modification
-		e.Types = r.Mappings[m].Types(before, h.graph)
+		e.Types = r.Mappings[m].Types(before, h.resource())
 	case c.Op != OpInsert && r.Options.State == nil:
 		// Nothing says whether the resource was there; documents that change are
 		// as a rule not new.
@@ -162,14 +162,14 @@ func (r *run) differ(m int, h *held, before *rdf.Graph, hidden []string, id stri
 		e.Change = oslc.Creation
 	}
 	r.stamp(h, e.Time)
-	e.Resource = h.graph
+	e.Resource = h.resource()
 	r.append(&e, c.At, warnings)
 }
 
 // repeat brings a copy up to date with a change that the log has already.
 func (r *run) repeat(h *held, before *rdf.Graph, c *Change) {
-	if before != nil && len(difference(before, h.graph)) == 0 {
-		h.graph = before
+	if before != nil && len(difference(before, h.resource())) == 0 {
+		h.become(before)
 		return
 	}
 	r.stamp(h, c.Time())
@@ -184,7 +184,7 @@ func appendNew(list []string, s string) []string {
 
 // stamp gives a newly mapped graph its dcterms:modified.
 func (r *run) stamp(h *held, t time.Time) {
-	h.modified = t
+	h.modified, h.packed = t, ""
 	h.graph.Node(h.uri).Time(vocab.DCTermsModified, t)
 }
 
@@ -259,10 +259,11 @@ func (r *run) deleted(ctx context.Context, m int, h *held, known bool, c *Change
 	if known {
 		r.current(m, h)
 	}
-	graph := h.graph
+	graph := h.resource()
 	knownBad := known && graph == nil
 	r.refs.note(h, nil)
-	h.doc, h.at, h.graph, h.hidden, h.fits = nil, c.At, nil, nil, false
+	h.become(nil)
+	h.doc, h.at, h.hidden, h.fits = nil, c.At, nil, false
 	r.copies.put(h, len(r.References) > 0)
 	if !r.silent.Before(c.At) {
 		return nil
@@ -319,9 +320,9 @@ func (r *run) resource(ctx context.Context, uri string) (*rdf.Graph, error) {
 	return g, nil
 }
 
-// current makes h.graph stand for h.doc, for a copy whose graph was never made.
+// current makes the graph of h stand for its document, where it was never made.
 func (r *run) current(m int, h *held) {
-	if h.graph != nil || h.fits {
+	if h.resource() != nil || h.fits {
 		return
 	}
 	if h.uri == "" {
@@ -332,7 +333,7 @@ func (r *run) current(m int, h *held) {
 	}
 }
 
-// remap maps h.doc into h.graph. It leaves the graph as it is where the document
+// remap maps the document of h into its graph. It leaves the graph as it is where the document
 // does not fit.
 func (r *run) remap(m int, h *held) (warnings []string, err error) {
 	u := user{references: r.refs}
@@ -344,15 +345,16 @@ func (r *run) remap(m int, h *held) (warnings []string, err error) {
 		h.fits = false
 		return nil, err
 	}
-	h.graph, h.hidden, h.fits = res.Graph, res.Hidden, true
+	h.become(res.Graph)
+	h.hidden, h.fits = res.Hidden, true
 	return res.Warnings, nil
 }
 
-// derive makes h.graph what h.doc maps to, by way of the graph of the document that
-// d was applied to, where the mapping can.
+// derive makes the graph of h what its document maps to, by way of the graph of the
+// one that d was applied to, where the mapping can.
 func (r *run) derive(m int, h *held, d *Delta) bool {
 	by, can := r.Mappings[m].(Remapper)
-	if !can || !h.fits || h.graph == nil {
+	if !can || !h.fits || h.resource() == nil {
 		return false
 	}
 	var room [4]string
@@ -360,9 +362,9 @@ func (r *run) derive(m int, h *held, d *Delta) bool {
 	if !ok {
 		return false
 	}
-	g, ok := by.Remap(h.graph, h.doc, h.uri, changed)
+	g, ok := by.Remap(h.resource(), h.doc, h.uri, changed)
 	if ok {
-		h.graph = g
+		h.become(g)
 	}
 	return ok
 }
@@ -410,7 +412,7 @@ func (r *run) remapUsers(ctx context.Context, keys []useKey, c *Change) error {
 	sortHeld(users)
 	for _, h := range users {
 		m := int(h.key[1])
-		before, beforeHidden, hiddenKnown := h.graph, h.hidden, h.fits
+		before, beforeHidden, hiddenKnown := h.resource(), h.hidden, h.fits
 		warnings, err := r.remap(m, h)
 		if err != nil {
 			continue // it did not fit before either, or is counted when it changes
@@ -427,6 +429,7 @@ func (r *run) remapUsers(ctx context.Context, keys []useKey, c *Change) error {
 		id := oslc.NewID(r.service, "change", c.At.Token, h.uri)
 		r.differ(m, h, before, hiddenDifference(beforeHidden, h.hidden, hiddenKnown), id,
 			&Change{Op: OpUpdate, At: c.At, Wall: c.Wall}, warnings)
+		h.rest()
 	}
 	return nil
 }

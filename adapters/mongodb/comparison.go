@@ -189,7 +189,7 @@ func (r *run) compareDocument(ctx context.Context, m int, f Found, c *Change, id
 		h.at = r.placeOf(f, c.At)
 		return nil // as when a read broke off and yields everything again
 	}
-	before := h.graph
+	before := h.resource()
 	h.doc, h.at = f.Doc.Clone(), r.placeOf(f, c.At)
 	defer func() { r.copies.put(h, len(r.References) > 0) }()
 	warnings, err := r.remap(m, h)
@@ -207,7 +207,7 @@ func (r *run) compareDocument(ctx context.Context, m int, f Found, c *Change, id
 	if before == nil {
 		e.Change = oslc.Creation
 	} else {
-		if e.Changed = difference(before, h.graph); len(e.Changed) == 0 {
+		if e.Changed = difference(before, h.resource()); len(e.Changed) == 0 {
 			h.modified, _ = before.Object(rdf.NewIRI(h.uri), vocab.DCTermsModified).Time()
 			if !h.modified.IsZero() {
 				r.stamp(h, h.modified)
@@ -215,11 +215,11 @@ func (r *run) compareDocument(ctx context.Context, m int, f Found, c *Change, id
 			return nil
 		}
 		e.Change = oslc.Modification
-		e.Types = r.Mappings[m].Types(before, h.graph)
+		e.Types = r.Mappings[m].Types(before, h.resource())
 	}
-	e.ID = id(h.uri, e.Change, before, h.graph)
+	e.ID = id(h.uri, e.Change, before, h.resource())
 	r.stamp(h, e.Time)
-	e.Resource = h.graph
+	e.Resource = h.resource()
 	r.append(&e, c.At, warnings)
 	return nil
 }
@@ -241,9 +241,9 @@ func (r *run) compareGone(ctx context.Context, m int, c *Change, id identify, se
 	} else {
 		err := r.copies.each(ctx, m, func(h *held) {
 			r.current(m, h)
-			if _, there := seen[uriSum(h.uri)]; !there && h.graph != nil {
+			if _, there := seen[uriSum(h.uri)]; !there && h.resource() != nil {
 				gone = append(gone, h.uri)
-				graphs[h.uri] = h.graph
+				graphs[h.uri] = h.resource()
 			}
 		})
 		if err != nil {
@@ -382,7 +382,8 @@ func (r *run) collectionReplaced(ctx context.Context, m int, c *Change, there bo
 	}
 	for _, h := range gone {
 		r.refs.note(h, nil)
-		h.doc, h.graph, h.hidden, h.fits, h.at = nil, nil, nil, false, c.At
+		h.become(nil)
+		h.doc, h.hidden, h.fits, h.at = nil, nil, false, c.At
 		r.copies.put(h, len(r.References) > 0)
 	}
 	return nil

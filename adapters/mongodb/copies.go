@@ -25,7 +25,11 @@ type held struct {
 	// graph is the resource as the newest event showed it, or as doc maps when
 	// no event was seen; nil until it is needed. fits is false when doc does not
 	// map, so that graph, if any, stands for an earlier state.
+	//
+	// Between changes it is packed: there are many copies, and the garbage
+	// collector would look through all of them each time.
 	graph  *rdf.Graph
+	packed rdf.Packed
 	hidden []Hidden
 	fits   bool
 	// modified is the time of the newest event.
@@ -37,11 +41,25 @@ type held struct {
 	size    int
 }
 
-// tripleSize is about what a triple takes in memory.
-const tripleSize = 200
+func (h *held) measure() { h.size = len(h.doc) + len(h.packed) + 300 }
 
-func (h *held) measure() {
-	h.size = len(h.doc) + 300 + tripleSize*h.graph.Len()
+// resource returns the graph, or nil. It must not be changed.
+func (h *held) resource() *rdf.Graph {
+	if h.graph == nil && h.packed != "" {
+		h.graph = h.packed.Graph()
+	}
+	return h.graph
+}
+
+// become makes g the graph; nil means none.
+func (h *held) become(g *rdf.Graph) { h.graph, h.packed = g, "" }
+
+// rest packs the graph until the next change.
+func (h *held) rest() {
+	if h.graph != nil && h.packed == "" {
+		h.packed = rdf.Pack(h.graph)
+	}
+	h.graph = nil
 }
 
 // copies holds documents: the newest in memory, all of them in the cache, where
@@ -123,6 +141,7 @@ func (c *copies) get(ctx context.Context, key string) (*held, error) {
 func (c *copies) put(h *held, pin bool) {
 	h.version++
 	before := h.size
+	h.rest()
 	h.measure()
 	if c.cache != nil {
 		if c.unsaved[h.key] == h {

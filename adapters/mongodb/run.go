@@ -118,6 +118,7 @@ func (r *run) load(ctx context.Context, from Place) (Place, error) {
 				r.copies.pinned[h.key] = h
 				h.uri = r.documentURI(i, copyID(h.key))
 				r.current(i, h)
+				h.rest()
 			})
 			if errors.Is(err, errStored) {
 				return from, r.reload(ctx, from)
@@ -161,6 +162,7 @@ func (r *run) read(ctx context.Context, from Place) error {
 				// Not into the cache: after a restart nobody would know any more that
 				// the log lacks what led here.
 				r.copies.pinned[h.key] = h
+				h.rest()
 				h.measure()
 				continue
 			}
@@ -451,7 +453,7 @@ func (r *run) landed(err error) error {
 const (
 	// saveEvery is how long a copy may wait for the cache: what is read again
 	// after a crash.
-	saveEvery = time.Second
+	saveEvery = 5 * time.Second
 	// saveSize is how many bytes of copies may wait.
 	saveSize = 64 << 20
 )
