@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +14,15 @@ import (
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/oslc"
 )
+
+// TestMain collects garbage as often as the program does, unless GOGC says
+// otherwise.
+func TestMain(m *testing.M) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+	os.Exit(m.Run())
+}
 
 // startBus runs a bus with a new data folder until stop is called. The
 // configuration's text says nothing of where the bus listens.
