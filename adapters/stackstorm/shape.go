@@ -47,6 +47,7 @@ func ruleShape() *shape.Shape {
 	pack := literal("rulePack", vocab.St2RulePack, shape.ZeroOrOne, rdf.XSDString, "The pack that the rule is in; default when left out")
 	pack.Default = rdf.String("default")
 	enabled := literal("ruleStatus", vocab.St2RuleStatus, shape.ZeroOrOne, rdf.XSDBoolean, "Whether the rule is enabled")
+	enabled.Default = rdf.Bool(true)
 	status := readOnly(literal("status", vocab.CMStatus, shape.ZeroOrOne, rdf.XSDString, "enabled or disabled, as ruleStatus says"))
 	status.Allowed = []rdf.Term{rdf.String(statusEnabled), rdf.String(statusDisabled)}
 	return &shape.Shape{

@@ -64,7 +64,7 @@ func (w *Writer) Create(ctx context.Context, ask oslc.Write) (oslc.Written, erro
 	if err != nil {
 		return oslc.Written{}, oslc.E(op, err)
 	}
-	rule := map[string]any{"enabled": true} // a form of the API without it would make a rule that is off
+	rule := map[string]any{}
 	for name, v := range want {
 		if v, err = filled(v, nil); err != nil {
 			return oslc.Written{}, oslc.E(op, fmt.Errorf("%s: %w", name, err), oslc.Invalid)

