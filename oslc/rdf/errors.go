@@ -1,6 +1,7 @@
 package rdf
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -11,8 +12,6 @@ type Fault uint8
 const (
 	// FaultSyntax means that the text breaks the grammar of its format.
 	FaultSyntax Fault = iota
-	// FaultLimit means that the document is larger, deeper or richer than Limits allow.
-	FaultLimit
 	// FaultUnsupported means legal, but not read here, such as an external entity.
 	FaultUnsupported
 	// FaultEncoding means that the bytes are not text in an encoding that is read here.
@@ -20,21 +19,36 @@ const (
 	// FaultIRI means an IRI that is relative after all, or that holds characters
 	// no IRI may hold.
 	FaultIRI
+
+	// The faults from here on mean that the document is larger, deeper or richer
+	// than the field of Limits with that name allows.
+
+	LimitBytes
+	LimitTriples
+	LimitDepth
+	LimitAttributes
+	LimitNamespaces
+	LimitIRI
+	LimitLiteral
+	// LimitEntities is what the entities of an XML document expand to, and how many
+	// it declares.
+	LimitEntities
 )
+
+// IsLimit reports whether f says that a document goes beyond Limits, rather than
+// that it is wrong: with other Limits it may be read.
+func (f Fault) IsLimit() bool { return f >= LimitBytes }
+
+var faults = [...]string{
+	FaultSyntax: "syntax", FaultUnsupported: "unsupported", FaultEncoding: "encoding", FaultIRI: "iri",
+	LimitBytes: "bytes", LimitTriples: "triples", LimitDepth: "depth", LimitAttributes: "attributes",
+	LimitNamespaces: "namespaces", LimitIRI: "iri_length", LimitLiteral: "literal_length", LimitEntities: "entities",
+}
 
 // String returns the fault in lower case, for labels and logs.
 func (f Fault) String() string {
-	switch f {
-	case FaultSyntax:
-		return "syntax"
-	case FaultLimit:
-		return "limit"
-	case FaultUnsupported:
-		return "unsupported"
-	case FaultEncoding:
-		return "encoding"
-	case FaultIRI:
-		return "iri"
+	if int(f) < len(faults) {
+		return faults[f]
 	}
 	return "unknown"
 }
@@ -66,6 +80,19 @@ func ErrorAt(format, doc string, offset int, kind Fault, msg string) *SyntaxErro
 		Column: len(before) - strings.LastIndexByte(before, '\n'),
 		Kind:   kind,
 		Msg:    msg,
+	}
+}
+
+// TooLarge returns the SyntaxError for a document of which no more than most bytes
+// may be read; the place is that of the first byte beyond.
+func TooLarge(format string, data []byte, most int) *SyntaxError {
+	before := data[:min(most, len(data))]
+	return &SyntaxError{
+		Format: format,
+		Line:   1 + bytes.Count(before, []byte("\n")),
+		Column: len(before) - bytes.LastIndexByte(before, '\n'),
+		Kind:   LimitBytes,
+		Msg:    fmt.Sprintf("document larger than %d bytes", most),
 	}
 }
 

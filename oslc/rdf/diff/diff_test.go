@@ -3,6 +3,7 @@ package diff_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -195,4 +196,30 @@ func BenchmarkBetween(b *testing.B) {
 			b.Fatal(d)
 		}
 	}
+}
+
+// What is read as a patch is written as one that reads the same.
+func FuzzParse(f *testing.F) {
+	for _, text := range []string{
+		`A <http://a> <http://b> "x"@en .`, "D<http://a><http://b>1.5.\nA <http://a> <http://b> '''y''' .", `A <http://a> <http://b> "\u00e9"^^<http://c> .`,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := diff.Parse(text, rdf.Limits{MaxBytes: 1 << 12})
+		if err != nil {
+			if !errors.As(err, new(*rdf.SyntaxError)) {
+				t.Fatalf("%v is no SyntaxError", err)
+			}
+			return
+		}
+		b, err := p.Append(nil)
+		if err != nil {
+			t.Fatalf("%v\n%q", err, text)
+		}
+		again, err := diff.Parse(string(b), rdf.Limits{})
+		if err != nil || !slices.Equal(again, p) {
+			t.Fatalf("%q is written as %q (%v)", text, b, err)
+		}
+	})
 }

@@ -1,9 +1,8 @@
 package diff
 
 import (
-	"unicode/utf8"
-
 	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/internal/chars"
 	"github.com/oslcbus/oslcbus/oslc/rdf/ntriples"
 	"github.com/oslcbus/oslcbus/oslc/rdf/turtle"
 )
@@ -77,10 +76,10 @@ func (p Patch) Append(dst []byte) ([]byte, error) {
 func Parse(text string, lim rdf.Limits) (Patch, error) {
 	lim = lim.WithDefaults(rdf.DefaultMaxDepth)
 	if len(text) > lim.MaxBytes {
-		return nil, &rdf.SyntaxError{Format: format, Kind: rdf.FaultLimit, Msg: "patch too large"}
+		return nil, rdf.TooLarge(format, []byte(text), lim.MaxBytes)
 	}
-	if !utf8.ValidString(text) {
-		return nil, &rdf.SyntaxError{Format: format, Kind: rdf.FaultEncoding, Msg: "not UTF-8"}
+	if at := chars.IllFormed(text); at >= 0 {
+		return nil, rdf.ErrorAt(format, text, at, rdf.FaultEncoding, "not UTF-8")
 	}
 	r := turtle.NewTerms(format, text, lim)
 	var p Patch

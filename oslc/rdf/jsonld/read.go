@@ -24,7 +24,7 @@ import (
 func Parse(data []byte, base string, lim rdf.Limits) (*rdf.Graph, error) {
 	lim = lim.WithDefaults(rdf.DefaultMaxDepth)
 	if len(data) > lim.MaxBytes {
-		return nil, fault(rdf.FaultLimit, "document too large")
+		return nil, rdf.TooLarge(format, data, lim.MaxBytes)
 	}
 	v, err := jsontree.Decode(format, data, lim)
 	if err != nil {
@@ -78,7 +78,7 @@ func (d *decoder) beyond(what string) error {
 
 func (d *decoder) emit(s, p, o rdf.Term) error {
 	if d.count++; d.count > d.lim.MaxTriples {
-		return d.fail(rdf.FaultLimit, "too many triples")
+		return d.fail(rdf.LimitTriples, "too many triples")
 	}
 	d.g.AddTriple(rdf.Triple{S: s, P: p, O: o})
 	return nil
@@ -163,7 +163,7 @@ func (d *decoder) context(v jsontree.Value) error {
 			return d.beyond("a remote context")
 		}
 		if len(o.Members) > d.lim.MaxNamespaces {
-			return d.fail(rdf.FaultLimit, "too many terms in a context")
+			return d.fail(rdf.LimitNamespaces, "too many terms in a context")
 		}
 		for _, m := range o.Members {
 			if err := d.define(m); err != nil {
@@ -251,7 +251,7 @@ func (d *decoder) term(s string) (rdf.Term, error) {
 		return d.nodes.Rename(label), nil
 	}
 	if len(s) > d.lim.MaxIRI {
-		return rdf.Term{}, d.fail(rdf.FaultLimit, "IRI too long")
+		return rdf.Term{}, d.fail(rdf.LimitIRI, "IRI too long")
 	}
 	if !rdf.ValidIRI(s) {
 		return rdf.Term{}, d.fail(rdf.FaultIRI, "not an absolute IRI: "+strconv.QuoteToASCII(s[:min(len(s), 200)]))

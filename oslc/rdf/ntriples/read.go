@@ -12,7 +12,7 @@ import (
 func Parse(data []byte, lim rdf.Limits) (*rdf.Graph, error) {
 	lim = lim.WithDefaults(rdf.DefaultMaxDepth)
 	if len(data) > lim.MaxBytes {
-		return nil, &rdf.SyntaxError{Format: format, Kind: rdf.FaultLimit, Msg: "document too large"}
+		return nil, rdf.TooLarge(format, data, lim.MaxBytes)
 	}
 	g := new(rdf.Graph)
 	g.Grow(min(len(data)/bytesPerTriple, 256) + 1)
@@ -27,7 +27,7 @@ func Parse(data []byte, lim rdf.Limits) (*rdf.Graph, error) {
 			return g, nil
 		}
 		if n >= lim.MaxTriples {
-			return nil, s.fail(s.pos, rdf.FaultLimit, "too many triples")
+			return nil, s.fail(s.pos, rdf.LimitTriples, "too many triples")
 		}
 		t, err := s.triple()
 		if err != nil {
@@ -162,7 +162,7 @@ func (s *scanner) iri() (string, error) {
 		}
 	}
 	if len(v) > s.lim.MaxIRI {
-		return "", s.fail(start, rdf.FaultLimit, "IRI too long")
+		return "", s.fail(start, rdf.LimitIRI, "IRI too long")
 	}
 	// Without an escape its characters have been looked at.
 	if !rdf.IsAbsolute(v) || escaped && !rdf.ValidIRI(v) {
@@ -199,7 +199,7 @@ func (s *scanner) literal() (rdf.Term, error) {
 		}
 	}
 	if len(t.Value) > s.lim.MaxLiteral {
-		return t, s.fail(start, rdf.FaultLimit, "literal too long")
+		return t, s.fail(start, rdf.LimitLiteral, "literal too long")
 	}
 	s.pos = end + 1
 	switch {

@@ -34,7 +34,7 @@ func Each(data []byte, base string, lim rdf.Limits, f func(rdf.Triple) error) er
 func parse(data []byte, base string, lim rdf.Limits, g *rdf.Graph, f func(rdf.Triple) error) error {
 	lim = lim.WithDefaults(rdf.DefaultMaxDepthXML)
 	if len(data) > lim.MaxBytes {
-		return fault(rdf.FaultLimit, "document too large")
+		return rdf.TooLarge(format, data, lim.MaxBytes)
 	}
 	doc, err := text(data)
 	if err != nil {
@@ -147,7 +147,7 @@ func (d *decoder) syntax(f string, a ...any) error {
 
 func (d *decoder) emit(s, p, o rdf.Term) error {
 	if d.count++; d.count > d.lim.MaxTriples {
-		return d.x.Errorf(rdf.FaultLimit, "more than %d triples", d.lim.MaxTriples)
+		return d.x.Errorf(rdf.LimitTriples, "more than %d triples", d.lim.MaxTriples)
 	}
 	if d.g == nil {
 		return d.f(rdf.Triple{S: s, P: p, O: o})
@@ -175,7 +175,7 @@ func (d *decoder) link(f *frame, o rdf.Term) error {
 func (d *decoder) iri(base, ref string) (rdf.Term, error) {
 	v := rdf.ResolveIRI(base, ref)
 	if len(v) > d.lim.MaxIRI {
-		return rdf.Term{}, d.x.Errorf(rdf.FaultLimit, "IRI longer than %d bytes", d.lim.MaxIRI)
+		return rdf.Term{}, d.x.Errorf(rdf.LimitIRI, "IRI longer than %d bytes", d.lim.MaxIRI)
 	}
 	if !rdf.ValidIRI(v) {
 		return rdf.Term{}, d.x.Errorf(rdf.FaultIRI, "not an absolute IRI: %.200q", v)
@@ -243,7 +243,7 @@ func (d *decoder) characters() error {
 		d.buf = append(d.buf, d.x.Text...)
 	}
 	if len(f.text) > d.lim.MaxLiteral || f.buffered && len(d.buf) > d.lim.MaxLiteral {
-		return d.x.Errorf(rdf.FaultLimit, "literal longer than %d bytes", d.lim.MaxLiteral)
+		return d.x.Errorf(rdf.LimitLiteral, "literal longer than %d bytes", d.lim.MaxLiteral)
 	}
 	return nil
 }
@@ -494,7 +494,7 @@ func (d *decoder) attributes(s rdf.Term, lang, base string, node bool) error {
 			return err
 		}
 		if len(a.Value) > d.lim.MaxLiteral {
-			return d.x.Errorf(rdf.FaultLimit, "literal longer than %d bytes", d.lim.MaxLiteral)
+			return d.x.Errorf(rdf.LimitLiteral, "literal longer than %d bytes", d.lim.MaxLiteral)
 		}
 		if err := d.emit(s, p, rdf.InLanguage(a.Value, lang)); err != nil {
 			return err

@@ -16,7 +16,7 @@ import (
 func Parse(data []byte, base string, lim rdf.Limits) (*rdf.Graph, error) {
 	lim = lim.WithDefaults(rdf.DefaultMaxDepth)
 	if len(data) > lim.MaxBytes {
-		return nil, &rdf.SyntaxError{Format: format, Kind: rdf.FaultLimit, Msg: "document too large"}
+		return nil, rdf.TooLarge(format, data, lim.MaxBytes)
 	}
 	d := decoder{
 		what:     format,
@@ -132,7 +132,7 @@ func (d *decoder) expect(c byte) error {
 
 func (d *decoder) emit(s, p, o rdf.Term) error {
 	if d.count++; d.count > d.lim.MaxTriples {
-		return d.fail(d.pos, rdf.FaultLimit, "too many triples")
+		return d.fail(d.pos, rdf.LimitTriples, "too many triples")
 	}
 	if d.g == nil {
 		d.out = append(d.out, rdf.Triple{S: s, P: p, O: o})
@@ -156,7 +156,7 @@ func (d *decoder) fresh() rdf.Term {
 // enter goes one bracket deeper; leave comes back.
 func (d *decoder) enter() error {
 	if d.depth++; d.depth > d.lim.MaxDepth {
-		return d.fail(d.pos, rdf.FaultLimit, "brackets nest too deep")
+		return d.fail(d.pos, rdf.LimitDepth, "brackets nest too deep")
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func (d *decoder) prefix() error {
 	if _, ok := d.prefixes[name]; ok {
 		clear(d.names)
 	} else if len(d.prefixes) >= d.lim.MaxNamespaces {
-		return d.fail(from, rdf.FaultLimit, "too many prefixes")
+		return d.fail(from, rdf.LimitNamespaces, "too many prefixes")
 	}
 	d.prefixes[strings.Clone(name)] = strings.Clone(iri)
 	return nil

@@ -49,7 +49,7 @@ func (d *decoder) iri() (rdf.Term, error) {
 
 func (d *decoder) check(at int, iri string) error {
 	if len(iri) > d.lim.MaxIRI {
-		return d.fail(at, rdf.FaultLimit, "IRI too long")
+		return d.fail(at, rdf.LimitIRI, "IRI too long")
 	}
 	if !rdf.ValidIRI(iri) {
 		return d.fail(at, rdf.FaultIRI, "not an absolute IRI")
@@ -216,7 +216,7 @@ func (d *decoder) number() (rdf.Term, error) {
 		return rdf.Term{}, d.syntax("malformed number")
 	}
 	if end-from > d.lim.MaxLiteral {
-		return rdf.Term{}, d.fail(from, rdf.FaultLimit, "literal too long")
+		return rdf.Term{}, d.fail(from, rdf.LimitLiteral, "literal too long")
 	}
 	d.pos = end
 	return rdf.Typed(d.src[from:end], datatype), nil
@@ -264,7 +264,7 @@ func (d *decoder) quoted() (string, error) {
 		case c == quote[0] && strings.HasPrefix(d.src[i:], quote):
 			v := d.src[from:i]
 			if len(v) > d.lim.MaxLiteral {
-				return "", d.fail(start, rdf.FaultLimit, "literal too long")
+				return "", d.fail(start, rdf.LimitLiteral, "literal too long")
 			}
 			if escaped {
 				var problem string

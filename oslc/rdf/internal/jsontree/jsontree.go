@@ -93,12 +93,12 @@ func (r *reader) rest(t json.Token, depth int) (Value, error) {
 	switch t := t.(type) {
 	case string:
 		if len(t) > r.lim.MaxLiteral {
-			return nil, r.fail(rdf.FaultLimit, "string too long")
+			return nil, r.fail(rdf.LimitLiteral, "string too long")
 		}
 		return t, nil
 	case json.Delim:
 		if depth >= r.lim.MaxDepth {
-			return nil, r.fail(rdf.FaultLimit, "objects nest too deep")
+			return nil, r.fail(rdf.LimitDepth, "objects nest too deep")
 		}
 		if t == '[' {
 			list := []Value{}

@@ -48,12 +48,12 @@ func New(r io.Reader, format string, most int) *Window {
 // r returns.
 func (w *Window) More(n int, why error) error {
 	if rest := w.Text[n:]; len(rest) >= w.max {
-		half := rdf.ErrorAt(w.format, w.Text, len(w.Text)/2, rdf.FaultLimit, "")
+		half := rdf.ErrorAt(w.format, w.Text, len(w.Text)/2, rdf.LimitBytes, "")
 		var e *rdf.SyntaxError
 		if errors.As(why, &e) && (e.Line < half.Line || e.Line == half.Line && e.Column < half.Column) {
 			return w.Place(why)
 		}
-		return w.Place(rdf.ErrorAt(w.format, w.Text, n, rdf.FaultLimit, "statement too long"))
+		return w.Place(rdf.ErrorAt(w.format, w.Text, n, rdf.LimitBytes, "statement too long"))
 	}
 	w.skip(w.Text[:n])
 	rest := w.Text[n:]

@@ -91,7 +91,7 @@ func (x *Tokenizer) canonical(b []byte, floor int) ([]byte, error) {
 			b = append(b, '>')
 		}
 		if len(b)-base > x.lim.MaxLiteral {
-			return b, x.Errorf(rdf.FaultLimit, "literal too long")
+			return b, x.Errorf(rdf.LimitLiteral, "literal too long")
 		}
 	}
 }

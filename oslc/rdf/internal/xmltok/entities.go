@@ -106,7 +106,7 @@ func (x *Tokenizer) reference(b []byte, name string, attr bool, depth int) ([]by
 		return nil, x.Errorf(rdf.FaultUnsupported, "entity %q holds markup", name)
 	}
 	if x.spent += len(e.text) + 1; x.spent > x.lim.MaxEntityBytes || depth >= maxEntityDepth {
-		return nil, x.Errorf(rdf.FaultLimit, "entities expand too far")
+		return nil, x.Errorf(rdf.LimitEntities, "entities expand too far")
 	}
 	text, err := x.expand(e.text, attr, depth+1)
 	return append(b, text...), err
@@ -256,7 +256,7 @@ func (x *Tokenizer) entityDecl() error {
 	}
 	x.pos++
 	if len(x.entities) >= maxEntities {
-		return x.Errorf(rdf.FaultLimit, "more than %d entities", maxEntities)
+		return x.Errorf(rdf.LimitEntities, "more than %d entities", maxEntities)
 	}
 	if _, ok := x.entities[name]; ok {
 		return nil // the first declaration binds

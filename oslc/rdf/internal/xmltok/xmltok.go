@@ -302,7 +302,7 @@ func (x *Tokenizer) start() error {
 		return err
 	}
 	if len(x.open) >= x.lim.MaxDepth {
-		return x.Errorf(rdf.FaultLimit, "elements nest deeper than %d", x.lim.MaxDepth)
+		return x.Errorf(rdf.LimitDepth, "elements nest deeper than %d", x.lim.MaxDepth)
 	}
 	x.open = append(x.open, x.src[from:x.pos])
 	e := &x.Elem
@@ -367,7 +367,7 @@ func (x *Tokenizer) attribute(declared int) error {
 		return x.declare(local, v, declared)
 	}
 	if len(x.Elem.Attrs) >= x.lim.MaxAttributes {
-		return x.Errorf(rdf.FaultLimit, "more than %d attributes", x.lim.MaxAttributes)
+		return x.Errorf(rdf.LimitAttributes, "more than %d attributes", x.lim.MaxAttributes)
 	}
 	x.Elem.Attrs = append(x.Elem.Attrs, Attr{Prefix: prefix, Local: local, Value: v})
 	return nil
@@ -379,7 +379,7 @@ func (x *Tokenizer) declare(prefix, iri string, declared int) error {
 		(prefix == "xml") != (iri == NS), prefix != "" && iri == "":
 		return x.syntax("namespace declaration that is not allowed: %.100q", prefix)
 	case len(x.ns) >= x.lim.MaxNamespaces:
-		return x.Errorf(rdf.FaultLimit, "more than %d namespaces in scope", x.lim.MaxNamespaces)
+		return x.Errorf(rdf.LimitNamespaces, "more than %d namespaces in scope", x.lim.MaxNamespaces)
 	}
 	for _, b := range x.ns[declared:] {
 		if b.prefix == prefix {

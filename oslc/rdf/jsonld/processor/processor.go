@@ -30,11 +30,27 @@ const format = "jsonld"
 // than for the other readers because this one takes about 80 us per triple.
 const DefaultMaxBytes = 1 << 20
 
-// A Processor reads JSON-LD. The zero value knows no remote context at all.
+// A Processor reads JSON-LD. The zero value knows one remote context, ContextIRI.
 type Processor struct {
-	// Contexts are documents that stand for the IRIs of remote contexts. Any
+	// Contexts are documents that stand for the IRIs of more remote contexts. Any
 	// other remote context is refused with rdf.FaultUnsupported.
 	Contexts map[string][]byte
+}
+
+// ContextIRI names the context that declares the well-known prefixes, those of
+// rdf.Prefixes. It is held here and never fetched.
+const ContextIRI = "https://oslcbus.github.io/ns/context.jsonld"
+
+// Context returns the document that ContextIRI names.
+func Context() []byte {
+	b := []byte(`{"@context":{`)
+	for i, p := range rdf.Prefixes() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, "\n  %q: %q", p.Name, p.IRI)
+	}
+	return append(b, "\n}}\n"...)
 }
 
 // Parse reads a document with the zero Processor.
@@ -55,7 +71,7 @@ func (p Processor) Parse(data []byte, base string, lim rdf.Limits) (g *rdf.Graph
 	}
 	lim = lim.WithDefaults(rdf.DefaultMaxDepth)
 	if len(data) > lim.MaxBytes {
-		return nil, fault(rdf.FaultLimit, "document too large")
+		return nil, rdf.TooLarge(format, data, lim.MaxBytes)
 	}
 	defer func() {
 		if r := recover(); r != nil {
@@ -98,6 +114,9 @@ var errRefused = errors.New("remote contexts are refused")
 
 func (l *loader) LoadDocument(iri string) (*ld.RemoteDocument, error) {
 	data, ok := l.contexts[iri]
+	if !ok && iri == ContextIRI {
+		data, ok = Context(), true
+	}
 	if !ok {
 		l.refused = fmt.Sprintf("%.200q", iri)
 		return nil, errRefused
@@ -188,7 +207,7 @@ func graph(d *ld.RDFDataset, lim rdf.Limits) (*rdf.Graph, error) {
 	}
 	quads := d.Graphs["@default"]
 	if len(quads) > lim.MaxTriples {
-		return nil, fault(rdf.FaultLimit, "too many triples")
+		return nil, fault(rdf.LimitTriples, "too many triples")
 	}
 	g := rdf.NewGraph()
 	nodes := rdf.NewRenamer()
@@ -237,7 +256,7 @@ func term(n ld.Node, nodes *rdf.Renamer, lim rdf.Limits) (rdf.Term, error) {
 
 func check(iri string, lim rdf.Limits) error {
 	if len(iri) > lim.MaxIRI {
-		return fault(rdf.FaultLimit, "IRI too long")
+		return fault(rdf.LimitIRI, "IRI too long")
 	}
 	if !rdf.ValidIRI(iri) {
 		return fault(rdf.FaultIRI, fmt.Sprintf("not an absolute IRI: %.200q", iri))

@@ -37,6 +37,11 @@ func TestParse(t *testing.T) {
 			"large @value", `{"@context":{` + vocab + `},"@id":"http://a/","p":{"@value":-9007199254740993}}`,
 			`<http://a/> <http://ex.org/p> "-9007199254740993"^^<http://www.w3.org/2001/XMLSchema#integer> .`,
 		},
+		{
+			"our context", `{"@context":["https://oslcbus.github.io/ns/context.jsonld",{"made":{"@id":"dcterms:created","@type":"xsd:date"}}],"@id":"http://a/","@type":"oslc_cm:Defect","made":"2026-01-01"}`,
+			`<http://a/> <http://purl.org/dc/terms/created> "2026-01-01"^^<http://www.w3.org/2001/XMLSchema#date> .
+<http://a/> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://open-services.net/ns/cm#Defect> .`,
+		},
 		{"relative", `{"@context":{` + vocab + `},"@id":"x","p":"v"}`, `<http://base/x> <http://ex.org/p> "v" .`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -168,4 +173,39 @@ func TestCanonicalFormAgrees(t *testing.T) {
 	if n < 30 {
 		t.Errorf("only %d documents could be compared", n)
 	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, doc := range []string{
+		`{"@context":{"made":{"@id":"http://ex.org/made","@type":"@id"}},"@id":"http://a/","made":"2026-01-01"}`,
+		`{"@context":{"@vocab":"http://ex.org/"},"@id":"x","@reverse":{"p":{"@id":"http://b/"}},"q":{"@list":[1,[2.5,true]]}}`,
+		`{"@context":[{"@version":1.1,"t":{"@id":"http://t/","@container":"@index","@context":{"u":"http://u/"}}},null],"@graph":[{"@included":[]}]}`,
+		`{"@context":"https://oslcbus.github.io/ns/context.jsonld","@id":"http://a/","dcterms:title":{"@value":"x","@language":"EN","@direction":"ltr"}}`,
+	} {
+		f.Add([]byte(doc))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g, err := processor.Parse(data, "http://base.example/doc", rdf.Limits{MaxBytes: 1 << 12})
+		if err != nil {
+			if !errors.As(err, new(*rdf.SyntaxError)) {
+				t.Fatalf("%v is no SyntaxError", err)
+			}
+			return
+		}
+		b, err := jsonld.Append(nil, g)
+		if err != nil {
+			t.Fatalf("%v\n%q", err, data)
+		}
+		again, err := jsonld.Parse(b, "", rdf.Limits{})
+		if err != nil {
+			t.Fatalf("%v\n%q\n%s", err, data, b)
+		}
+		want, err := canon.NQuadsWithin(g, 200)
+		if err != nil {
+			return
+		}
+		if got, err := canon.NQuadsWithin(again, 400); err == nil && string(got) != string(want) {
+			t.Fatalf("another graph\n%q\n%s\n%s", data, got, want)
+		}
+	})
 }
