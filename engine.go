@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -77,7 +78,8 @@ type provider struct {
 	retry    bus.Retry
 	adapter  adapters.Adapter
 	uri      string
-	sets     []string // per partition
+	sets     []string     // per partition
+	burst    atomic.Int64 // when the source last had more than fits one append, in Unix ms
 }
 
 // New checks the configuration and assembles the engine. It does no I/O but

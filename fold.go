@@ -26,6 +26,8 @@ const (
 	foldBatch = 500                    // records folded at once: larger gains nothing
 	foldIdle  = 3 * time.Millisecond   // how long a batch waits for more
 	foldQuiet = 200 * time.Millisecond // how long without a record a topic counts as quiet
+
+	burstLasts = 500 // ms, from a source's last large batch
 )
 
 // fold keeps the views of a provider up to the log.
@@ -74,12 +76,20 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 			}
 		}
 		cancel()
+		began := time.Now()
 		for partition, steps := range pending {
 			place := sqlite.Place{Topic: topic, Partition: partition, Set: p.sets[partition]}
 			if err := e.views.Apply(ctx, place, steps); err != nil {
 				return err
 			}
 			e.observe(p, partition, steps, d)
+		}
+		if since := began.UnixMilli() - p.burst.Load(); since < burstLasts {
+			// The log comes first: while it takes a burst, folding leaves the source
+			// half of the time.
+			if err := bus.Sleep(ctx, min(time.Since(began), foldQuiet)); err != nil {
+				return err
+			}
 		}
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return e.recreated(topic, err)

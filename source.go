@@ -105,6 +105,9 @@ func (m *emitter) emit(ctx context.Context, batch ...adapters.Emission) error {
 		return err
 	}
 	m.works()
+	if len(batch) > emitAtOnce {
+		m.p.burst.Store(time.Now().UnixMilli())
+	}
 	var before chan error // the answer for what is on its way
 	wait := func() error {
 		if before == nil {
