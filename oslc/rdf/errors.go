@@ -19,11 +19,12 @@ const (
 	// FaultIRI means an IRI that is relative after all, or that holds characters
 	// no IRI may hold.
 	FaultIRI
+)
 
-	// The faults from here on mean that the document is larger, deeper or richer
-	// than the field of Limits with that name allows.
-
-	LimitBytes
+// The faults that mean that a document is larger, deeper or richer than the field of
+// Limits that is called Max instead of Limit allows.
+const (
+	LimitBytes Fault = FaultIRI + 1 + iota
 	LimitTriples
 	LimitDepth
 	LimitAttributes

@@ -2,8 +2,22 @@
 // triples and graphs as plain comparable values, and builders that let an
 // adapter's mapping read like the data it makes.
 //
-// The syntaxes are in the packages below this one; package format chooses among
-// them by media type.
+// A Graph is a set of triples in the order in which they were added, with an index
+// of its subjects once it is large. Package format reads and writes it in any
+// syntax; the packages below this one are for more than that:
+//
+//   - rdfxml, turtle, ntriples and jsonld are the syntaxes, each with a reader, a
+//     writer that gives the same bytes for the same graph, and, but for JSON-LD,
+//     a way to go through documents triple by triple;
+//   - jsonld/processor reads the JSON-LD that takes a whole JSON-LD 1.1 processor;
+//   - canon compares and fingerprints graphs, whatever their blank nodes are called;
+//   - diff says what changed, and writes and reads that as a TRS patch;
+//   - shape checks resources against OSLC Resource Shapes;
+//   - knakk converts to and from github.com/knakk/rdf.
+//
+// Readers take documents from strangers: they are bounded by Limits, start no
+// goroutine, reach neither network nor file system, and say what is wrong with its
+// place, as a *SyntaxError.
 package rdf
 
 import (

@@ -1,5 +1,6 @@
-// Package ntriples reads and writes N-Triples (RDF 1.1), whose terms are also
-// those of a TRS patch.
+// Package ntriples reads and writes N-Triples (RDF 1.1): whole documents with Parse
+// and Append, and documents of any length triple by triple with a Decoder and an
+// Encoder. Its terms are also those of a TRS patch.
 package ntriples
 
 import (

@@ -127,3 +127,23 @@ func TestRequestsAndResultsKeepToPublishedShapes(t *testing.T) {
 		keeps(t, set, result.Graph("http://bus.example/services/bus/results/1", request.ID, request.Title, request.Action), 2)
 	}
 }
+
+// The zero Check takes the shapes of the resource's classes; this one compares with
+// what the resource was, too.
+func ExampleSet_Check() {
+	g, _ := turtle.Parse([]byte(shapes), "", rdf.Limits{})
+	set, err := shape.Load(g)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	before, _ := turtle.Parse([]byte(prefixes+`:1 a :Bug ; dcterms:title "x" ; dcterms:identifier "1" .`), "", rdf.Limits{})
+	after, _ := turtle.Parse([]byte(prefixes+`:1 a :Bug ; dcterms:title "x" ; dcterms:identifier "2" .`), "", rdf.Limits{})
+	err = set.Check(after, rdf.NewIRI("http://ex.org/1"), shape.Check{Before: before})
+	if broken, ok := errors.AsType[*shape.Error](err); ok {
+		for _, v := range broken.Violations {
+			fmt.Println(v.Property, v.Clause, v.Msg)
+		}
+	}
+	// Output: http://purl.org/dc/terms/identifier readOnly a read-only property was changed
+}

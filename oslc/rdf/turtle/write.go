@@ -1,4 +1,5 @@
-// Package turtle reads and writes Turtle (RDF 1.1).
+// Package turtle reads and writes Turtle (RDF 1.1): whole documents with Parse and
+// Append, and documents of any length triple by triple with a Decoder and an Encoder.
 package turtle
 
 import (
