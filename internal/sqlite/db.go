@@ -37,8 +37,9 @@ type DB struct {
 	r    *sql.DB
 	fold foldStatements // on w
 
-	names *names // of containers and properties; guarded by writing
-	texts texts
+	names      *names   // of containers and properties; guarded by writing
+	properties sync.Map // columnName to number, for reading
+	texts      texts
 
 	appends appendStatements // on w
 

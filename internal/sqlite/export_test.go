@@ -19,8 +19,10 @@ func (db *DB) LimitPages(ctx context.Context, n int) error {
 }
 
 // Collect sets between how many resources a condition has to leave for them to be
-// collected.
-func (v *Views) Collect(fewest, most int64) { v.fewest, v.most = fewest, most }
+// collected, and how many are gone through before that is found out.
+func (v *Views) Collect(fewest, most int64, scanned int) {
+	v.fewest, v.most, v.scanned = fewest, most, scanned
+}
 
 // HoldWrites lets no write begin until release is called.
 func (db *DB) HoldWrites() (release func()) {

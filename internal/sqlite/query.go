@@ -22,9 +22,13 @@ const (
 	queryTime = 20 * time.Second
 	// fewest and most are between how many resources a condition has to leave for
 	// them to be collected and sorted; see queryRun.estimate.
-	fewest, most = 1_000, 20_000
-	// countedUpTo is how many resources are looked at to count those of a query.
-	countedUpTo = 5_000
+	fewest, most = 500, 20_000
+	// scanned is how many resources are gone through in order before estimates are
+	// worth their time.
+	scanned = 2_000
+	// countedUpTo is how many resources are looked at to count those of a query
+	// that are not collected.
+	countedUpTo = 1_000
 	// maxSortPath is how many properties a sort key may lead through.
 	maxSortPath = 4
 )
@@ -45,7 +49,7 @@ func (v *Views) Query(ctx context.Context, provider, collection string, q *query
 	ctx, cancel := context.WithTimeout(ctx, queryTime)
 	defer cancel()
 	if len(q.Search) > 0 {
-		if _, err := v.db.indexTexts(ctx, textsFirst); err != nil {
+		if err := v.db.catchUpTexts(ctx); err != nil {
 			return query.Page{}, oslc.E(op, err)
 		}
 	}
@@ -77,11 +81,11 @@ type queryRun struct {
 	size      int
 	search    []string // FTS5 expressions, one for each tier
 
-	fewer  *query.Term // the condition that leaves the fewest, if that is few
-	fewest int64       // how many that are
+	fewer  *query.Term // the condition that leaves few, if one does
+	limit  int         // of resources to go through, or 0
 	page   query.Page
-	last   mark
-	filled bool // there are more than size
+	found  []mark // members before their resources are read
+	filled bool   // there are more than size
 }
 
 func (r *queryRun) run() (query.Page, error) {
@@ -106,32 +110,71 @@ func (r *queryRun) run() (query.Page, error) {
 		}
 		r.at.id = number(set, r.at.id)
 	}
-	if err := r.estimate(); err != nil {
+	r.page.Size, r.page.Total = r.size, r.at.total
+	if !r.at.begun {
+		r.page.Total = -1
+	}
+	if err := r.find(); err != nil {
 		return query.Page{}, err
 	}
-	for tier := r.at.tier; tier < max(1, len(r.search)) && !r.filled; tier++ {
-		if tier > r.at.tier {
-			r.at = mark{tier: tier, total: r.at.total}
-		}
-		if err := r.tier(); err != nil {
-			return query.Page{}, err
-		}
-	}
-	r.page.Size, r.page.Total = r.size, r.at.total
-	if r.q.Page == "" {
+	if r.page.Total < 0 && !r.at.begun {
 		if r.page.Total, err = r.total(); err != nil {
 			return query.Page{}, err
 		}
 	}
+	if err := r.read(); err != nil {
+		return query.Page{}, err
+	}
 	if r.filled {
-		r.last.total, r.last.size = r.page.Total, r.size
-		err := r.tx.QueryRowContext(r.ctx, `SELECT name FROM view_set WHERE id=?`, r.last.id>>orderBits).Scan(&r.last.set)
-		if err != nil {
+		last := r.found[len(r.found)-1]
+		last.total, last.size = r.page.Total, r.size
+		if err := r.tx.QueryRowContext(r.ctx, `SELECT name FROM view_set WHERE id=?`, last.id>>orderBits).Scan(&last.set); err != nil {
 			return query.Page{}, err
 		}
-		r.page.Next = r.last.token(r.binding())
+		r.page.Next = last.token(r.binding())
 	}
 	return r.page, nil
+}
+
+// find finds the members of the page. When no condition leaves only a few, some
+// resources are gone through in order first, which is mostly enough; when it was
+// not, a condition that leaves more than a few is looked for, and in the end all
+// are gone through.
+func (r *queryRun) find() error {
+	if err := r.estimate(r.views.fewest); err != nil {
+		return err
+	}
+	if r.fewer == nil && len(r.search) == 0 && len(r.q.Where) > 0 && r.members > int64(r.views.scanned) {
+		if len(r.q.OrderBy) == 0 || len(r.q.OrderBy[0].Path) == 1 {
+			r.limit = r.views.scanned
+			if err := r.tiers(); err != nil || r.filled {
+				return err
+			}
+			r.limit, r.found = 0, nil
+		}
+		// To collect resources costs as much as there are; to go through all in
+		// order until a page is full costs the more, the fewer there are. The two
+		// are equal where they are the square root of page size times resources.
+		few := int64(math.Sqrt(float64(r.size) * float64(r.members)))
+		if err := r.estimate(min(max(few, r.views.fewest), r.views.most)); err != nil {
+			return err
+		}
+	}
+	return r.tiers()
+}
+
+func (r *queryRun) tiers() error {
+	begin := r.at
+	defer func() { r.at = begin }()
+	for tier := begin.tier; tier < max(1, len(r.search)) && !r.filled; tier++ {
+		if tier > begin.tier {
+			r.at = mark{tier: tier}
+		}
+		if err := r.tier(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prepare reads the key of the page and what can be refused without data.
@@ -201,14 +244,9 @@ func searchTiers(search []string) []string {
 	return tiers
 }
 
-// estimate finds the condition that leaves the fewest resources. To collect them
-// costs as much as there are of them; to go through all resources in order until a
-// page is full costs the more, the fewer there are. The two are equal where they are
-// the square root of page size times resources.
-func (r *queryRun) estimate() error {
-	few := int64(math.Sqrt(float64(r.size) * float64(r.members)))
-	few = min(max(few, r.views.fewest), r.views.most)
-	best := few
+// estimate finds the condition that leaves the fewest resources, if that is less
+// than few.
+func (r *queryRun) estimate(few int64) error {
 	for i := range r.q.Where {
 		t := &r.q.Where[i]
 		c := r.compile()
@@ -220,11 +258,11 @@ func (r *queryRun) estimate() error {
 			continue
 		}
 		var n int64
-		if err := r.tx.QueryRowContext(r.ctx, `SELECT count(*) FROM (`+cond+` LIMIT ?)`, append(c.args, best)...).Scan(&n); err != nil {
+		if err := r.tx.QueryRowContext(r.ctx, `SELECT count(*) FROM (`+cond+` LIMIT ?)`, append(c.args, few)...).Scan(&n); err != nil {
 			return err
 		}
-		if n < best {
-			best, r.fewer, r.fewest = n, t, n
+		if n < few {
+			few, r.fewer = n, t
 		}
 	}
 	return nil
@@ -247,7 +285,10 @@ func (r *queryRun) tier() error {
 		if err := r.fetch(byValue); err != nil || r.filled {
 			return err
 		}
-		r.at = mark{tier: r.at.tier, total: r.at.total}
+		r.at = mark{tier: r.at.tier}
+	}
+	if r.limit > 0 {
+		return nil // there may be more values
 	}
 	return r.fetch(withoutValue)
 }
@@ -262,7 +303,7 @@ const (
 	withoutValue            // those that lack the first key
 )
 
-// fetch adds members up to a full page, and finds out whether there are more.
+// fetch finds members up to a full page, and whether there are more.
 func (r *queryRun) fetch(w way) error {
 	c := r.compile()
 	text, err := c.members(w)
@@ -275,55 +316,78 @@ func (r *queryRun) fetch(w way) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if len(r.page.Members) == r.size {
+		if len(r.found) == r.size {
 			r.filled = true
 			return rows.Close()
 		}
-		m, at, err := r.scan(rows)
-		if err != nil {
+		m := mark{tier: r.at.tier, begun: true, keys: make([][]byte, len(r.q.OrderBy))}
+		to := []any{&m.id, &m.total}
+		for i := range m.keys {
+			to = append(to, &m.keys[i])
+		}
+		if err := rows.Scan(to...); err != nil {
 			return err
 		}
-		r.page.Members, r.last = append(r.page.Members, m), at
+		if r.found = append(r.found, m); m.total >= 0 {
+			r.page.Total = m.total
+		}
 	}
 	return rows.Err()
 }
 
-func (r *queryRun) scan(rows *sql.Rows) (query.Member, mark, error) {
-	var m query.Member
-	at := mark{tier: r.at.tier, begun: true, keys: make([][]byte, len(r.q.OrderBy))}
-	var ms int64
-	var graph []byte
-	to := []any{&at.id, &m.URI, &m.Revision, &ms, &graph}
-	for i := range at.keys {
-		to = append(to, &at.keys[i])
+// read reads the resources of the members.
+func (r *queryRun) read() error {
+	r.page.Members = make([]query.Member, len(r.found))
+	for from := 0; from < len(r.found); from += readAtOnce {
+		if err := r.readSome(r.found[from:min(from+readAtOnce, len(r.found))], r.page.Members[from:]); err != nil {
+			return err
+		}
 	}
-	if err := rows.Scan(to...); err != nil {
-		return m, at, err
+	return nil
+}
+
+// readAtOnce is how many resources are read with one statement.
+const readAtOnce = 500
+
+func (r *queryRun) readSome(found []mark, to []query.Member) error {
+	at := make(map[int64]int, len(found))
+	ids := make([]any, len(found))
+	for i := range found {
+		ids[i], at[found[i].id] = found[i].id, i
 	}
-	var err error
-	if m.Graph, err = r.views.parse(graph); err != nil {
-		return m, at, err
+	rows, err := r.tx.QueryContext(r.ctx, `SELECT id, uri, event, modified, graph FROM view_resource WHERE id IN (?`+
+		strings.Repeat(`,?`, len(ids)-1)+`)`, ids...)
+	if err != nil {
+		return err
 	}
-	m.Modified = milli(ms)
-	if len(r.search) > 0 {
-		m.Score = scores[r.at.tier]
+	defer rows.Close()
+	var graph sql.RawBytes
+	for rows.Next() {
+		var id, ms int64
+		var m query.Member
+		if err := rows.Scan(&id, &m.URI, &m.Revision, &ms, &graph); err != nil {
+			return err
+		}
+		if m.Graph, err = r.views.parse(graph); err != nil {
+			return err
+		}
+		m.Modified = milli(ms)
+		if len(r.search) > 0 {
+			m.Score = scores[found[at[id]].tier]
+		}
+		to[at[id]] = m
 	}
-	return m, at, nil
+	return rows.Err()
 }
 
 // total counts what the query finds, or returns -1.
 func (r *queryRun) total() (int64, error) {
-	if len(r.q.Where) == 0 && len(r.search) == 0 {
-		return r.members, nil
-	}
-	if !r.filled {
-		return int64(len(r.page.Members)), nil
-	}
 	switch {
-	case r.fewer != nil && r.fewest <= countedUpTo:
-	case len(r.search) > 0:
-	case r.members <= countedUpTo:
-	default:
+	case len(r.q.Where) == 0 && len(r.search) == 0:
+		return r.members, nil
+	case !r.filled:
+		return int64(len(r.found)), nil
+	case len(r.search) == 0 && r.members > countedUpTo:
 		return -1, nil
 	}
 	var sum, looked int64

@@ -174,10 +174,8 @@ func TestQuery_isWhatMatches(t *testing.T) {
 			w.happen(t)
 		}
 		for range 20 {
-			w.views.Collect(0, 0)
-			if rapid.Bool().Draw(t, "collect") {
-				w.views.Collect(1000, 1000)
-			}
+			most := rapid.SampledFrom([]int64{0, 2, 1000}).Draw(t, "collect")
+			w.views.Collect(most, most, rapid.IntRange(0, 5).Draw(t, "scan"))
 			w.ask(t)
 		}
 	})

@@ -26,6 +26,11 @@ func (c *sqlText) add(text string, args ...any) {
 // properties returns the numbers of a property: in our container, or in all of
 // them. Without one, no resource has the property.
 func (c *sqlText) properties(iri string, everywhere bool) (string, error) {
+	known := &c.r.views.db.properties
+	name := columnName{iri, c.r.container}
+	if ids, ok := known.Load(name); ok && !everywhere {
+		return ids.(string), nil
+	}
 	text, args := `SELECT id FROM view_property WHERE iri=?`, []any{iri}
 	if !everywhere {
 		text, args = text+` AND container=?`, append(args, c.r.container)
@@ -43,7 +48,18 @@ func (c *sqlText) properties(iri string, everywhere bool) (string, error) {
 		}
 		list = append(list, id)
 	}
-	return strings.Join(list, ","), rows.Err()
+	ids := strings.Join(list, ",")
+	if ids != "" && !everywhere {
+		known.Store(name, ids)
+	}
+	return ids, rows.Err()
+}
+
+// columnName is what the number of a property in a container is remembered by.
+// Numbers never change.
+type columnName struct {
+	iri       string
+	container int64
 }
 
 // terms adds " AND term" for each condition on a node of a resource. Only the
@@ -147,72 +163,118 @@ func (c *sqlText) driver(t *query.Term) (text string, ok bool, err error) {
 	return strings.Join(parts, ` UNION ALL `), true, nil
 }
 
-// from adds the FROM clause of a way, in which r is the resource, and the start of
-// the WHERE clause. It returns the term that needs no condition any more.
-func (c *sqlText) from(w way, tier int) (done *query.Term, err error) {
+// from adds the FROM clause of a way, which has the number of a resource and for
+// byValue its key, and the start of the WHERE clause. It returns what the number is
+// called, and the term that needs no condition any more.
+func (c *sqlText) from(w way, tier int) (id string, done *query.Term, err error) {
 	r := c.r
 	switch {
 	case w == byValue:
-		ids, err := c.properties(r.q.OrderBy[0].Path[0], false)
-		if err != nil {
-			return nil, err
-		}
-		other := `<`
-		if r.q.OrderBy[0].Descending {
-			other = `>`
-		}
-		// A resource comes at its least value, or its greatest one.
-		c.add(fmt.Sprintf(` FROM view_fact v INDEXED BY view_fact_value CROSS JOIN view_resource r ON r.id=v.resource
-			WHERE v.property=%s AND v.node=x'' AND NOT EXISTS (SELECT 1 FROM view_fact o
-				WHERE o.resource=v.resource AND o.node=x'' AND o.property=v.property AND o.key%sv.key)`, or0(ids), other))
-		if r.at.begun {
-			bound := `>=`
-			if r.q.OrderBy[0].Descending {
-				bound = `<=`
-			}
-			c.add(` AND v.key`+bound+`?`, r.at.keys[0])
-		}
-		return nil, nil
-	case len(r.search) > 0 && r.fewer == nil:
-		c.add(` FROM view_text t CROSS JOIN view_resource r ON r.id=t.rowid WHERE view_text MATCH ? AND r.container=? AND NOT r.deleted`,
-			r.search[tier], r.container)
-		if w == byNumber && r.at.begun {
-			c.add(` AND t.rowid>?`, r.at.id)
-		}
-		return nil, nil
+		return "d.resource", nil, c.values()
 	case r.fewer != nil:
 		in := r.compile()
 		text, _, err := in.driver(r.fewer)
 		if err != nil {
-			return nil, err
+			return "", nil, err
 		}
-		c.add(` FROM (SELECT DISTINCT resource FROM (`+text+`)) d CROSS JOIN view_resource r ON r.id=d.resource WHERE 1`, in.args...)
+		c.add(` FROM (SELECT DISTINCT resource FROM (`+text+`)) d WHERE 1`, in.args...)
 		if len(r.search) > 0 {
 			c.add(` AND EXISTS (SELECT 1 FROM view_text WHERE view_text MATCH ? AND rowid=d.resource)`, r.search[tier])
 		}
-		return r.fewer, nil
+		return "d.resource", r.fewer, nil
+	case len(r.search) > 0:
+		c.add(` FROM view_text t WHERE view_text MATCH ? AND `, r.search[tier])
+		c.listed("t.rowid")
+		if w == byNumber && r.at.begun {
+			c.add(` AND t.rowid>?`, r.at.id)
+		}
+		return "t.rowid", nil, nil
 	}
+	c.add(` FROM (`)
+	number := `resource`
 	if w == byNumber {
-		// A condition for one value has its resources in their order.
-		for i := range r.q.Where {
-			t := &r.q.Where[i]
-			if ranges, not, _ := t.Ranges(); t.Op == query.Scoped || t.Property == "*" || not || len(ranges) != 1 || !single(ranges[0]) {
-				continue
-			}
-			in := r.compile()
-			text, _, err := in.driver(t)
-			if err != nil {
-				return nil, err
-			}
-			c.add(` FROM (`+text+`) d CROSS JOIN view_resource r ON r.id=d.resource WHERE 1`, in.args...)
-			if r.at.begun {
-				c.add(` AND d.resource>?`, r.at.id)
-			}
+		if done, err = c.oneValue(); err != nil {
+			return "", nil, err
+		}
+	}
+	if done == nil {
+		number = `id`
+		c.add(`SELECT id AS resource FROM view_resource INDEXED BY view_resource_listed WHERE container=? AND NOT deleted`, r.container)
+	}
+	if w == byNumber && r.at.begun {
+		c.add(` AND `+number+`>?`, r.at.id)
+	}
+	if r.limit > 0 {
+		c.add(` ORDER BY `+number+` LIMIT ?`, r.limit)
+	}
+	c.add(`) d WHERE 1`)
+	return "d.resource", done, nil
+}
+
+// oneValue adds a select of the resources that fulfil a condition for one value,
+// which are in order by their number, and returns the condition, if there is one.
+func (c *sqlText) oneValue() (*query.Term, error) {
+	for i := range c.r.q.Where {
+		t := &c.r.q.Where[i]
+		if ranges, _, _ := t.Ranges(); len(ranges) != 1 || !single(ranges[0]) {
+			continue
+		}
+		in := c.r.compile()
+		text, ok, err := in.driver(t)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			c.add(text, in.args...)
 			return t, nil
 		}
 	}
-	c.add(` FROM view_resource r INDEXED BY view_resource_listed WHERE r.container=? AND NOT r.deleted`, r.container)
 	return nil, nil
+}
+
+// listed adds the condition that a number is of a resource of our container that is
+// there.
+func (c *sqlText) listed(id string) {
+	c.add(`EXISTS (SELECT 1 FROM view_resource INDEXED BY view_resource_listed WHERE container=? AND id=`+id+` AND NOT deleted)`, c.r.container)
+}
+
+// values adds the FROM clause that goes through the values of the first key.
+func (c *sqlText) values() error {
+	r := c.r
+	ids, err := c.properties(r.q.OrderBy[0].Path[0], false)
+	if err != nil {
+		return err
+	}
+	bound, down := `>=`, r.q.OrderBy[0].Descending
+	if down {
+		bound = `<=`
+	}
+	c.add(fmt.Sprintf(` FROM (SELECT resource, key FROM view_fact INDEXED BY view_fact_value WHERE property=%s AND node=x''`, or0(ids)))
+	if r.at.begun {
+		c.add(` AND key`+bound+`?`, r.at.keys[0])
+	}
+	if r.limit > 0 {
+		c.add(` ORDER BY key`+direction(down)+`, resource`+direction(down)+` LIMIT ?`, r.limit)
+	}
+	c.add(`) d WHERE 1`)
+	return nil
+}
+
+// firstValue adds the condition that d has the least value of its resource, or the
+// greatest one when they descend.
+func (c *sqlText) firstValue() error {
+	s := &c.r.q.OrderBy[0]
+	ids, err := c.properties(s.Path[0], false)
+	if err != nil {
+		return err
+	}
+	other := `<`
+	if s.Descending {
+		other = `>`
+	}
+	c.add(fmt.Sprintf(` AND NOT EXISTS (SELECT 1 FROM view_fact o
+		WHERE o.resource=d.resource AND o.node=x'' AND o.property=%s AND o.key%sd.key)`, or0(ids), other))
+	return nil
 }
 
 func or0(ids string) string {
@@ -222,60 +284,70 @@ func or0(ids string) string {
 	return ids
 }
 
-// members returns the SELECT for the members of a page and the first one after it.
+// members returns the SELECT for the numbers, the total or -1, and the values of
+// the keys of the members of a page and the first one after it.
 func (c *sqlText) members(w way) (string, error) {
 	r := c.r
+	in := r.compile() // the keys come before what they are keys of
+	id, done, err := in.from(w, r.at.tier)
+	if err != nil {
+		return "", err
+	}
+	c.add(`SELECT ` + id)
+	if r.fewer != nil && len(r.search) == 0 && !r.at.begun {
+		c.add(`, count(*) OVER ()`) // all are at hand
+	} else {
+		c.add(`, -1`)
+	}
 	keys := make([]string, len(r.q.OrderBy))
-	c.add(`SELECT r.id, r.uri, r.event, r.modified, r.graph`)
 	for i := range r.q.OrderBy {
 		keys[i] = fmt.Sprintf("k%d", i)
 		c.add(`, `)
 		switch {
 		case i == 0 && w == byValue:
-			c.add(`v.key`)
+			c.add(`d.key`)
 		case i == 0 && w == withoutValue:
 			c.add(`NULL`)
 		default:
-			if err := c.sortKey(&r.q.OrderBy[i]); err != nil {
+			if err := c.sortKey(&r.q.OrderBy[i], id); err != nil {
 				return "", err
 			}
 		}
 		c.add(` AS ` + keys[i])
 	}
-	done, err := c.from(w, r.at.tier)
-	if err != nil {
-		return "", err
-	}
+	c.add(in.b.String(), in.args...)
 	if w == withoutValue {
 		ids, err := c.properties(r.q.OrderBy[0].Path[0], false)
 		if err != nil {
 			return "", err
 		}
-		c.add(fmt.Sprintf(` AND NOT EXISTS (SELECT 1 FROM view_fact o WHERE o.resource=r.id AND o.node=x'' AND o.property IN (%s))`, ids))
+		c.add(fmt.Sprintf(` AND NOT EXISTS (SELECT 1 FROM view_fact o WHERE o.resource=%s AND o.node=x'' AND o.property IN (%s))`, id, ids))
 	}
-	if err := c.terms(r.q.Where, "r.id", "x''", true, done); err != nil {
+	if err := c.terms(r.q.Where, id, "x''", true, done); err != nil {
 		return "", err
 	}
-	down := len(r.q.OrderBy) > 0 && r.q.OrderBy[0].Descending
-	if r.at.begun {
-		c.add(` AND `)
-		c.after(keys, down)
+	if w == byValue {
+		if err := c.firstValue(); err != nil {
+			return "", err
+		}
 	}
-	c.add(` ORDER BY `)
+	down := len(r.q.OrderBy) > 0 && r.q.OrderBy[0].Descending
+	order := ``
 	for i, s := range r.q.OrderBy {
 		switch {
 		case i == 0 && w == withoutValue:
 			continue
 		case i > 0 || w != byValue:
-			c.add(keys[i] + ` IS NULL, `)
+			order += keys[i] + ` IS NULL, `
 		}
-		c.add(keys[i] + direction(s.Descending) + `, `)
+		order += keys[i] + direction(s.Descending) + `, `
 	}
-	id := `r.id`
-	if w == byValue {
-		id = `v.resource`
+	order += id + direction(down)
+	if r.at.begun {
+		c.add(` AND `)
+		c.after(keys, id, down)
 	}
-	c.add(id+direction(down)+` LIMIT ?`, r.size-len(r.page.Members)+1)
+	c.add(` ORDER BY `+order+` LIMIT ?`, r.size-len(r.found)+1)
 	return c.b.String(), nil
 }
 
@@ -288,7 +360,7 @@ func direction(down bool) string {
 
 // after adds the condition that a resource comes after the mark: a NULL comes after
 // every value.
-func (c *sqlText) after(keys []string, down bool) {
+func (c *sqlText) after(keys []string, id string, down bool) {
 	for i, key := range keys {
 		v, compare := c.r.at.keys[i], `>`
 		if c.r.q.OrderBy[i].Descending {
@@ -304,12 +376,12 @@ func (c *sqlText) after(keys []string, down bool) {
 	if down {
 		compare = `<`
 	}
-	c.add(`r.id`+compare+`?`+strings.Repeat(`)`, len(keys)), c.r.at.id)
+	c.add(id+compare+`?`+strings.Repeat(`)`, len(keys)), c.r.at.id)
 }
 
-// sortKey adds the value that a resource r is sorted by: the least of several, or
+// sortKey adds the value that a resource is sorted by: the least of several, or
 // the greatest when they descend.
-func (c *sqlText) sortKey(s *query.Sort) error {
+func (c *sqlText) sortKey(s *query.Sort, id string) error {
 	least := `min`
 	if s.Descending {
 		least = `max`
@@ -319,10 +391,10 @@ func (c *sqlText) sortKey(s *query.Sort) error {
 		return err
 	}
 	if len(s.Path) == 1 {
-		c.add(fmt.Sprintf(`(SELECT %s(o.key) FROM view_fact o WHERE o.resource=r.id AND o.node=x'' AND o.property IN (%s))`, least, ids))
+		c.add(fmt.Sprintf(`(SELECT %s(o.key) FROM view_fact o WHERE o.resource=%s AND o.node=x'' AND o.property IN (%s))`, least, id, ids))
 		return nil
 	}
-	nodes := `SELECT r.id AS resource, x'' AS node`
+	nodes := `SELECT ` + id + ` AS resource, x'' AS node`
 	for _, iri := range s.Path[1:] {
 		facts := fmt.Sprintf(`FROM (%s) n JOIN view_fact f ON f.resource=n.resource AND f.node=n.node AND f.property IN (%s)`, nodes, ids)
 		nodes = fmt.Sprintf(`SELECT f.resource AS resource, f.key AS node %[1]s UNION ALL SELECT l.id, x'' %[1]s JOIN view_resource l
@@ -341,20 +413,20 @@ func (c *sqlText) sortKey(s *query.Sort) error {
 // resources had to be looked at for that, which it ends at countedUpTo.
 func (c *sqlText) count(tier int) (string, error) {
 	r := c.r
-	r.at = mark{tier: tier}
 	if len(r.search) > 0 && r.fewer == nil {
-		c.add(`SELECT coalesce(sum(ok), 0), count(*) FROM (SELECT r.container=? AND NOT r.deleted`, r.container)
-		if err := c.terms(r.q.Where, "r.id", "x''", true, nil); err != nil {
+		c.add(`SELECT coalesce(sum(ok), 0), count(*) FROM (SELECT `)
+		c.listed("t.rowid")
+		if err := c.terms(r.q.Where, "t.rowid", "x''", true, nil); err != nil {
 			return "", err
 		}
-		c.add(` AS ok FROM view_text t CROSS JOIN view_resource r ON r.id=t.rowid WHERE view_text MATCH ? LIMIT ?)`, r.search[tier], countedUpTo+1)
+		c.add(` AS ok FROM view_text t WHERE view_text MATCH ? LIMIT ?)`, r.search[tier], countedUpTo+1)
 		return c.b.String(), nil
 	}
 	c.add(`SELECT count(*), 0`)
-	done, err := c.from(collected, tier)
+	id, done, err := c.from(collected, tier)
 	if err != nil {
 		return "", err
 	}
-	err = c.terms(r.q.Where, "r.id", "x''", true, done)
+	err = c.terms(r.q.Where, id, "x''", true, done)
 	return c.b.String(), err
 }

@@ -74,6 +74,16 @@ func (t *texts) run(ctx context.Context) {
 	}
 }
 
+// catchUpTexts indexes stale texts for a search, if not too many.
+func (db *DB) catchUpTexts(ctx context.Context) error {
+	var stale bool
+	if err := db.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM view_stale)`).Scan(&stale); err != nil || !stale {
+		return db.readError(err)
+	}
+	_, err := db.indexTexts(ctx, textsFirst)
+	return err
+}
+
 // indexTexts indexes the texts of up to limit resources that are stale, and returns
 // of how many it has.
 func (db *DB) indexTexts(ctx context.Context, limit int) (n int, err error) {

@@ -75,7 +75,7 @@ type Step struct {
 }
 
 // Views returns the views kept in db.
-func (db *DB) Views() *Views { return &Views{db: db, fewest: fewest, most: most} }
+func (db *DB) Views() *Views { return &Views{db: db, fewest: fewest, most: most, scanned: scanned} }
 
 // Views are folds over the log: the current resources, the members and the
 // change log of each set.
@@ -83,7 +83,8 @@ type Views struct {
 	db     *DB
 	parser format.Parser
 
-	fewest, most int64 // see queryRun.estimate
+	fewest, most int64 // see queryRun.find
+	scanned      int
 }
 
 // Next returns, per partition of topic, the offset to go on folding at; a
