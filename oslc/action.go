@@ -9,6 +9,11 @@ type Action struct {
 	IRI string
 	// Title is for people.
 	Title string
+	// Class is the rdf:type of the resources that it can be asked for on; empty for
+	// one that needs no resource. Where is a condition in the syntax of oslc.where
+	// under which it would be accepted now; empty: always. Resources offer it by
+	// these two.
+	Class, Where string
 	// Parameters are in the order in which help shows them.
 	Parameters []Parameter
 }
@@ -18,4 +23,7 @@ type Parameter struct {
 	Name     string
 	Required bool
 	Help     string
+	// Property is how a client writes it in RDF, an IRI; empty: as an
+	// oslc_auto:ParameterInstance alone.
+	Property string
 }

@@ -12,71 +12,12 @@ import (
 	"github.com/oslcbus/oslcbus/oslc"
 )
 
-// remembered is how many outcomes are kept to answer a repeat without a search.
-const remembered = 4096
-
-// call is an Execute in progress; a second one for the same request waits for it.
-type call struct {
-	done  chan struct{}
-	res   oslc.Result
-	err   error
-	ended bool // it failed because its caller's context ended
-}
-
 // Execute implements adapters.Executor.
 func (x *Executor) Execute(ctx context.Context, r oslc.Request) (oslc.Result, error) {
 	if r.Action != CreateIssue {
 		return oslc.Result{}, oslc.Errorf("jira.execute", oslc.Unsupported, "no action <%s>", r.Action)
 	}
-	for {
-		x.mu.Lock()
-		if res, ok := x.done[r.ID]; ok {
-			x.mu.Unlock()
-			return res, nil
-		}
-		c := x.inWork[r.ID]
-		if c == nil {
-			c = &call{done: make(chan struct{})}
-			x.inWork[r.ID] = c
-			x.mu.Unlock()
-			return x.work(ctx, r, c)
-		}
-		x.mu.Unlock()
-		select {
-		case <-c.done:
-			if !c.ended {
-				return c.res, c.err
-			}
-			// The other caller gave up and may have been heard all the same.
-			r.MaybeDoneAt = x.now()
-		case <-ctx.Done():
-			return oslc.Result{}, ctx.Err()
-		}
-	}
-}
-
-// work carries a request out and tells those who wait for it.
-func (x *Executor) work(ctx context.Context, r oslc.Request, c *call) (oslc.Result, error) {
-	c.res, c.err = x.create(ctx, r)
-	c.ended = c.err != nil && ctx.Err() != nil
-
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	delete(x.inWork, r.ID)
-	if c.err == nil {
-		x.remember(r.ID, c.res)
-	}
-	close(c.done)
-	return c.res, c.err
-}
-
-func (x *Executor) remember(id string, res oslc.Result) {
-	if len(x.recent) >= remembered {
-		delete(x.done, x.recent[0])
-		x.recent = x.recent[1:]
-	}
-	x.done[id] = res
-	x.recent = append(x.recent, id)
+	return x.once.Do(ctx, r, x.create)
 }
 
 // Marker returns the label by which the issue of a request is found again.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oslcbus/oslcbus/adapters"
@@ -83,10 +82,7 @@ type Executor struct {
 	settle       time.Duration
 	client       *http.Client
 	now          func() time.Time
-	mu           sync.Mutex
-	inWork       map[string]*call
-	recent       []string // ids in done, oldest first
-	done         map[string]oslc.Result
+	once         adapters.Once
 }
 
 func newExecutor(cfg Config, opts adapters.Options) (*Executor, error) {
@@ -110,7 +106,6 @@ func newExecutor(cfg Config, opts adapters.Options) (*Executor, error) {
 	x := &Executor{
 		base: strings.TrimRight(cfg.URL, "/"), browse: strings.TrimRight(cfg.BrowseURL, "/"),
 		user: cfg.User, token: token, settle: cfg.Settle, client: opts.Client, now: opts.Now,
-		inWork: map[string]*call{}, done: map[string]oslc.Result{},
 	}
 	switch cfg.Deployment {
 	case "", "cloud":
@@ -131,6 +126,7 @@ func newExecutor(cfg Config, opts adapters.Options) (*Executor, error) {
 	if x.now == nil {
 		x.now = time.Now
 	}
+	x.once.Now = x.now
 	if x.client == nil {
 		timeout := cfg.Timeout
 		if timeout <= 0 {

@@ -23,12 +23,18 @@ func Adapter(s *StackStorm, url string, opts adapters.Options) (adapters.Adapter
 	if err != nil {
 		return adapters.Adapter{}, oslc.E("sandbox.adapter", err)
 	}
+	executor, err := stackstorm.NewExecutor(url+"/api", stackstorm.REST{APIKey: Token}, opts)
+	if err != nil {
+		return adapters.Adapter{}, oslc.E("sandbox.adapter", err)
+	}
 	return adapters.Adapter{
 		Provider: oslc.ServiceProvider{
 			Name: opts.Name, Title: "StackStorm", Description: "A stand-in of StackStorm", Details: url,
 			Services: stackstorm.Services(true),
 		},
-		Source: source,
-		Writer: writer,
+		Source:   source,
+		Writer:   writer,
+		Executor: executor,
+		Actions:  stackstorm.Actions(),
 	}, nil
 }

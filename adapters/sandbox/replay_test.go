@@ -83,6 +83,14 @@ var fromFiles = []string{"hello_st2.on_hello_event1", "oslcdemo.from_file"}
 // is replaced by one that the stand-in has.
 func recorded(t *testing.T) []*exchange {
 	t.Helper()
+	return slices.DeleteFunc(exchanges(t), func(x *exchange) bool {
+		return !strings.Contains(x.Path, "/rules") && x.Path != "/v1/rulez" && x.Path != "/nothing"
+	})
+}
+
+// exchanges reads all of them.
+func exchanges(t *testing.T) []*exchange {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(testkit.Shared(t, "testdata", "stackstorm", "rest"), "*.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no exchanges: %v", err)
@@ -97,9 +105,7 @@ func recorded(t *testing.T) []*exchange {
 		if err := json.Unmarshal([]byte(strings.ReplaceAll(string(b), "oslcdemo.build_done", "core.st2.generic.notifytrigger")), x); err != nil {
 			t.Fatalf("%s: %v", f, err)
 		}
-		if strings.Contains(x.Path, "/rules") || x.Path == "/v1/rulez" || x.Path == "/nothing" {
-			out = append(out, x)
-		}
+		out = append(out, x)
 	}
 	return out
 }
@@ -255,5 +261,99 @@ func headers(t *testing.T, x *exchange, w *httptest.ResponseRecorder, hidden int
 	}
 	if id := x.RequestHeaders["X-Request-ID"]; id != "" && w.Header().Get("X-Request-Id") != id {
 		t.Errorf("X-Request-Id is %q, want %q", w.Header().Get("X-Request-Id"), id)
+	}
+}
+
+// TestReplayExecutions begins the executions that a real StackStorm was asked for,
+// as far as the stand-in has their actions, and compares what is said of them.
+func TestReplayExecutions(t *testing.T) {
+	t.Parallel()
+	s, err := sandbox.NewStackStorm("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(method, path, body string) (int, map[string]any) {
+		r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+		r.Header.Set("X-Auth-Token", sandbox.Token)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		var out map[string]any
+		if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+			t.Fatal(err)
+		}
+		return w.Code, out
+	}
+	// What differs by nature, and what the stand-in does not show.
+	same := func(step int, got, want map[string]any) {
+		for _, m := range []map[string]any{got, want} {
+			if by, ok := m["context"].(map[string]any); ok {
+				delete(by, "user")
+			}
+			if l, ok := m["liveaction"].(map[string]any); ok {
+				m["liveaction"] = l["action"]
+			}
+			if a, ok := m["action"].(map[string]any); ok {
+				m["action"] = a["ref"]
+			}
+			if r, ok := m["result"].(map[string]any); ok {
+				m["result"] = r["failed"]
+			}
+			for _, name := range []string{"id", "runner", "start_timestamp", "end_timestamp", "log", "web_url", "result_size", "elapsed_seconds"} {
+				delete(m, name)
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("step %d (-want +got):\n%s", step, d)
+		}
+	}
+	ids := map[string]string{}
+	compared := 0
+	for _, x := range exchanges(t) {
+		if !strings.HasPrefix(x.Path, "/v1/executions") {
+			continue
+		}
+		var want map[string]any
+		if json.Unmarshal(x.ResponseBody, &want) != nil {
+			continue // of a list, or of an attribute
+		}
+		switch x.Step {
+		case 89, 96, 100: // of the pack that was recorded with, or with questions to people
+			continue
+		}
+		if x.Method == "POST" && x.Path == "/v1/executions" {
+			code, got := ask(x.Method, x.Path, x.body())
+			if code != x.Status {
+				t.Errorf("step %d: status %d, want %d: %v", x.Step, code, x.Status, got)
+				continue
+			}
+			if id, ok := want["id"].(string); ok {
+				ids[id] = got["id"].(string)
+			}
+			same(x.Step, got, want)
+			compared++
+			continue
+		}
+		id := objectID.FindString(x.Path)
+		ours := ids[id]
+		if strings.Count(x.Path, "/") != 3 || ours == "" && x.Status == 200 {
+			continue
+		}
+		if ours == "" {
+			ours = id
+		}
+		var got map[string]any
+		code := 0
+		for range 3 { // until it has ended, as it had when it was recorded
+			code, got = ask(x.Method, "/v1/executions/"+ours, "")
+		}
+		if code != x.Status {
+			t.Errorf("step %d: status %d, want %d: %v", x.Step, code, x.Status, got)
+			continue
+		}
+		same(x.Step, got, want)
+		compared++
+	}
+	if compared < 15 {
+		t.Errorf("only %d exchanges were compared", compared)
 	}
 }

@@ -42,12 +42,13 @@ type StackStorm struct {
 type document map[string]any
 
 type st2State struct {
-	Set      string     `json:"set"` // identity of this instance
-	Rules    []document `json:"rules"`
-	Triggers []document `json:"triggers"`
-	Journal  []entry    `json:"journal"`
-	Next     int64      `json:"next"`   // sequence number of the next entry
-	Second   int64      `json:"second"` // of the newest entry, since 1970
+	Set        string     `json:"set"` // identity of this instance
+	Rules      []document `json:"rules"`
+	Triggers   []document `json:"triggers"`
+	Journal    []entry    `json:"journal"`
+	Executions []document `json:"executions,omitempty"`
+	Next       int64      `json:"next"`   // sequence number of the next entry
+	Second     int64      `json:"second"` // of the newest entry, since 1970
 }
 
 // entry is one change, as a change stream would tell it.
@@ -132,14 +133,14 @@ func (s *StackStorm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	collection, id, _ := strings.Cut(rest, "/")
-	if collection != "rules" {
-		fault(w, http.StatusNotFound, "The resource could not be found.")
-		return
-	}
 	id = strings.Trim(id, "/")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case collection == "executions":
+		s.executions(w, r, id)
+	case collection != "rules":
+		fault(w, http.StatusNotFound, "The resource could not be found.")
 	case id == "" && r.Method == http.MethodGet:
 		s.list(w, r)
 	case id == "" && r.Method == http.MethodPost:

@@ -54,6 +54,12 @@ func Build(decode func(any) error, opts adapters.Options) (adapters.Adapter, err
 			return adapters.Adapter{}, err
 		}
 		a.Writer = writer
+		x, err := NewExecutor(cfg.APIURL, cfg.REST, opts)
+		if err != nil {
+			return adapters.Adapter{}, err
+		}
+		a.Executor = x
+		a.Actions = Actions()
 	}
 	return a, nil
 }

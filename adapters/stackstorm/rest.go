@@ -28,6 +28,9 @@ type REST struct {
 	TokenFile  string          `yaml:"auth_token_file"`
 	// Timeout bounds one call; default 30s.
 	Timeout time.Duration `yaml:"timeout"`
+	// EmptyUpdateToggles makes the action update-rule, given no values, switch the
+	// rule on or off as earlier adapters did; otherwise that is an error.
+	EmptyUpdateToggles bool `yaml:"empty_update_toggles"`
 }
 
 const defaultTimeout = 30 * time.Second
@@ -89,18 +92,30 @@ const maxAnswer = 4 << 20
 
 // call sends in as JSON and returns the object in the answer, nil for an empty one.
 func (c *rest) call(ctx context.Context, method, path string, in map[string]any) (map[string]any, error) {
+	var out map[string]any
+	return out, c.do(ctx, method, path, in, &out)
+}
+
+// list returns the objects in the array of an answer.
+func (c *rest) list(ctx context.Context, path string) ([]map[string]any, error) {
+	var out []map[string]any
+	return out, c.do(ctx, http.MethodGet, path, nil, &out)
+}
+
+// do sends in as JSON and decodes the answer, which may be empty, into out.
+func (c *rest) do(ctx context.Context, method, path string, in map[string]any, out any) error {
 	const op = "stackstorm.call"
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return nil, oslc.E(op, err, oslc.Invalid)
+			return oslc.E(op, err, oslc.Invalid)
 		}
 		body = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
-		return nil, oslc.E(op, err, oslc.Invalid)
+		return oslc.E(op, err, oslc.Invalid)
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -110,28 +125,27 @@ func (c *rest) call(ctx context.Context, method, path string, in map[string]any)
 	resp, err := c.client.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
-		return nil, oslc.E(op, err, oslc.Unavailable)
+		return oslc.E(op, err, oslc.Unavailable)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return nil, oslc.E(op, err, oslc.Unavailable)
+		return oslc.E(op, err, oslc.Unavailable)
 	}
 	if resp.StatusCode/100 != 2 {
-		return nil, c.refused(resp, answer)
+		return c.refused(resp, answer)
 	}
 	if len(bytes.TrimSpace(answer)) == 0 {
-		return nil, nil
+		return nil
 	}
-	var out map[string]any
 	d := json.NewDecoder(bytes.NewReader(answer))
 	d.UseNumber() // a number is sent back as it came
-	if err := d.Decode(&out); err != nil {
-		return nil, oslc.E(op, fmt.Errorf("the answer is no JSON object: %w", err), oslc.Unavailable)
+	if err := d.Decode(out); err != nil {
+		return oslc.E(op, fmt.Errorf("the answer is not the JSON that StackStorm sends: %w", err), oslc.Unavailable)
 	}
-	return out, nil
+	return nil
 }
 
 // refused classifies an answer that is no success and keeps StackStorm's own words.

@@ -121,8 +121,7 @@ func (w *Writer) Update(ctx context.Context, ask oslc.Write) (oslc.Written, erro
 		return oslc.Written{}, oslc.E(op, err)
 	}
 	if hides(rule) {
-		return oslc.Written{}, oslc.Errorf(op, oslc.Denied,
-			"the account of the bus may not see the secret parameters of this rule, and would overwrite them; it must be an administrator of StackStorm")
+		return oslc.Written{}, oslc.E(op, errMasked, oslc.Denied)
 	}
 	done, err := w.api.call(ctx, http.MethodPut, "/rules/"+url.PathEscape(id), rule)
 	if err != nil {
@@ -215,11 +214,9 @@ func fields(g *rdf.Graph, s rdf.Term) (map[string]any, error) {
 			}
 			out[name] = on
 		case name == "criteria" || strings.HasSuffix(name, ".parameters"):
-			var v map[string]any
-			d := json.NewDecoder(strings.NewReader(t.O.Value))
-			d.UseNumber()
-			if err := d.Decode(&v); err != nil || v == nil || d.More() {
-				return nil, oslc.Errorf("stackstorm.read", oslc.Invalid, "%s is no JSON object: %.60q", name, t.O.Value)
+			v, err := object(t.O.Value)
+			if err != nil {
+				return nil, oslc.Errorf("stackstorm.read", oslc.Invalid, "%s: %w", name, err)
 			}
 			out[name] = v
 		default:
@@ -227,6 +224,26 @@ func fields(g *rdf.Graph, s rdf.Term) (map[string]any, error) {
 		}
 	}
 	return out, nil
+}
+
+// object returns a JSON object, which may come as text, with its numbers as they
+// are written.
+func object(v any) (map[string]any, error) {
+	text, ok := v.(string)
+	if !ok {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		text = string(b)
+	}
+	var m map[string]any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&m); err != nil || m == nil || d.More() {
+		return nil, fmt.Errorf("%.60q is no JSON object", text)
+	}
+	return m, nil
 }
 
 // get and set reach a field in the API's JSON.
@@ -319,6 +336,8 @@ func same(a, b any) bool {
 	y, _ := json.Marshal(b)
 	return string(x) == string(y)
 }
+
+var errMasked = errors.New("the account of the bus may not see the secret parameters of this rule, and would overwrite them; it must be an administrator of StackStorm")
 
 var errHidden = errors.New("******** stands for a value that is hidden, and there is none in its place")
 

@@ -131,4 +131,10 @@ const (
 	St2TriggerParameters = St2 + "triggerParameters"
 	St2ActionRef         = St2 + "actionRef"
 	St2ActionParameters  = St2 + "actionParameters"
+	St2CreateRuleAction  = St2 + "CreateRuleAction"
+	St2UpdateRuleAction  = St2 + "UpdateRuleAction"
+	St2EnableRuleAction  = St2 + "EnableRuleAction"
+	St2DisableRuleAction = St2 + "DisableRuleAction"
+	St2DeleteRuleAction  = St2 + "DeleteRuleAction"
+	St2RunAction         = St2 + "RunAction"
 )
