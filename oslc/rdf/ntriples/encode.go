@@ -9,9 +9,11 @@ import (
 // An Encoder writes triples one by one as they come: nothing is sorted, and blank
 // nodes keep their labels. Errors of the io.Writer come back as they are.
 type Encoder struct {
-	w   io.Writer
-	b   []byte
-	err error
+	w    io.Writer
+	b    []byte
+	last rdf.Term // subject of the last triple
+	text []byte   // how it was written
+	err  error
 }
 
 // flushAt is how much is written at once, in bytes.
@@ -23,12 +25,23 @@ func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w, b: make([]byte, 0,
 // Encode writes a triple. The error is a *rdf.WriteError if a term cannot be
 // written; the triple is then left out.
 func (e *Encoder) Encode(t rdf.Triple) error {
-	b, err := AppendTriple(e.b, t)
+	if t.S != e.last || e.text == nil { // triples about a subject mostly follow each other
+		text, err := AppendTerm(e.text[:0], t.S)
+		if err != nil {
+			e.text = nil // it may have been written over
+			return err
+		}
+		e.last, e.text = t.S, append(text, ' ')
+	}
+	b, err := AppendTerm(append(e.b, e.text...), t.P)
+	if err == nil {
+		b, err = AppendTerm(append(b, ' '), t.O)
+	}
 	if err != nil {
 		return err
 	}
-	e.b = b
-	if len(b) >= flushAt {
+	e.b = append(b, " .\n"...)
+	if len(e.b) >= flushAt {
 		return e.Flush()
 	}
 	return e.err

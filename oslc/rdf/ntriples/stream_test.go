@@ -138,3 +138,27 @@ func TestEncoderTellsOfABrokenLine(t *testing.T) {
 		t.Errorf("the second error is %v", err)
 	}
 }
+
+// A triple that cannot be written is left out, and the others are not touched.
+func TestEncoderLeavesOutWhatItCannotWrite(t *testing.T) {
+	t.Parallel()
+	a, b := rdf.NewIRI("http://a"), rdf.NewIRI("http://b")
+	var out bytes.Buffer
+	e := ntriples.NewEncoder(&out)
+	for _, tr := range []rdf.Triple{
+		{S: a, P: b, O: rdf.String("1")}, {S: rdf.NewIRI("a b"), P: b, O: a}, {S: a, P: b, O: rdf.String("2")},
+		{S: rdf.InLanguage("x", "-"), P: b, O: a}, {S: b, P: b}, {S: b, P: b, O: a}, {P: b, O: a}, {S: rdf.InLanguage("xyz", "-"), P: b, O: a},
+		{S: b, P: b, O: b}, {S: a, P: b, O: b},
+	} {
+		if err := e.Encode(tr); err != nil && !errors.As(err, new(*rdf.WriteError)) {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	const want = "<http://a> <http://b> \"1\" .\n<http://a> <http://b> \"2\" .\n<http://b> <http://b> <http://a> .\n<http://b> <http://b> <http://b> .\n<http://a> <http://b> <http://b> .\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}

@@ -8,21 +8,25 @@ import (
 	"unicode/utf8"
 
 	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/internal/chars"
 )
 
 var declared = regexp.MustCompile(`^<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]*)["']`)
 
 // text returns the document as UTF-8. XML 1.0, appendix F: a byte order mark or
 // the shape of the first bytes tells UTF-16; otherwise the declaration decides.
-func text(data []byte) (string, error) {
+func text(doc string) (string, error) {
 	switch {
-	case has(data, 0xFE, 0xFF), has(data, 0, '<', 0, '?'):
-		return fromUTF16(data, binary.BigEndian)
-	case has(data, 0xFF, 0xFE), has(data, '<', 0, '?', 0):
-		return fromUTF16(data, binary.LittleEndian)
+	case strings.HasPrefix(doc, "\xfe\xff"), strings.HasPrefix(doc, "\x00<\x00?"):
+		return fromUTF16([]byte(doc), binary.BigEndian)
+	case strings.HasPrefix(doc, "\xff\xfe"), strings.HasPrefix(doc, "<\x00?\x00"):
+		return fromUTF16([]byte(doc), binary.LittleEndian)
 	}
-	doc := strings.TrimPrefix(string(data), "\ufeff")
-	if m := declared.FindStringSubmatch(doc[:min(len(doc), 256)]); m != nil {
+	doc = strings.TrimPrefix(doc, "\ufeff")
+	const usual = `<?xml version="1.0" encoding="UTF-8"?>`
+	if strings.HasPrefix(doc, usual) || !strings.HasPrefix(doc, usual[:5]) {
+		// no other encoding
+	} else if m := declared.FindStringSubmatch(doc[:min(len(doc), 256)]); m != nil {
 		switch strings.ToLower(m[1]) {
 		case "utf-8", "utf8", "us-ascii", "ascii":
 		case "iso-8859-1", "latin1", "iso_8859-1", "l1":
@@ -31,18 +35,14 @@ func text(data []byte) (string, error) {
 			return "", fault(rdf.FaultEncoding, "encoding "+m[1]+" is not read here")
 		}
 	}
-	if !utf8.ValidString(doc) {
-		return "", fault(rdf.FaultEncoding, "not UTF-8")
+	if at := chars.IllFormed(doc); at >= 0 {
+		return "", rdf.ErrorAt(format, doc, at, rdf.FaultEncoding, "not UTF-8")
 	}
 	return doc, nil
 }
 
 func fault(kind rdf.Fault, msg string) error {
 	return &rdf.SyntaxError{Format: format, Kind: kind, Msg: msg}
-}
-
-func has(data []byte, prefix ...byte) bool {
-	return len(data) >= len(prefix) && string(data[:len(prefix)]) == string(prefix)
 }
 
 func fromUTF16(data []byte, order binary.ByteOrder) (string, error) {

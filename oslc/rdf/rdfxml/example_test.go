@@ -29,7 +29,7 @@ func ExampleParse() {
 
 func ExampleEach() {
 	n := 0
-	err := rdfxml.Each([]byte(event), "", rdf.Limits{}, func(rdf.Triple) error {
+	err := rdfxml.Each(event, "", rdf.Limits{}, func(rdf.Triple) error {
 		n++
 		return nil
 	})

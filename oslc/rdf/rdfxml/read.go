@@ -18,25 +18,30 @@ import (
 func Parse(data []byte, base string, lim rdf.Limits) (*rdf.Graph, error) {
 	g := new(rdf.Graph)
 	g.Grow(min(len(data)/bytesPerTriple, 256) + 1)
-	if err := parse(data, base, lim, g, nil); err != nil {
+	lim = lim.WithDefaults(rdf.DefaultMaxDepthXML)
+	if len(data) > lim.MaxBytes {
+		return nil, rdf.TooLarge(format, data, lim.MaxBytes)
+	}
+	if err := parse(string(data), base, lim, g, nil); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
 // Each reads a document as Parse does and hands each triple to f as it comes,
-// those that are stated twice twice. An error of f ends it and comes back as it is.
-func Each(data []byte, base string, lim rdf.Limits, f func(rdf.Triple) error) error {
-	return parse(data, base, lim, nil, f)
+// those that are stated twice twice. The terms are pieces of doc as far as they can
+// be. An error of f ends it and comes back as it is.
+func Each(doc, base string, lim rdf.Limits, f func(rdf.Triple) error) error {
+	lim = lim.WithDefaults(rdf.DefaultMaxDepthXML)
+	if len(doc) > lim.MaxBytes {
+		return rdf.TooLarge(format, []byte(doc), lim.MaxBytes)
+	}
+	return parse(doc, base, lim, nil, f)
 }
 
 // parse reads a document into g or, where that is nil, into f.
-func parse(data []byte, base string, lim rdf.Limits, g *rdf.Graph, f func(rdf.Triple) error) error {
-	lim = lim.WithDefaults(rdf.DefaultMaxDepthXML)
-	if len(data) > lim.MaxBytes {
-		return rdf.TooLarge(format, data, lim.MaxBytes)
-	}
-	doc, err := text(data)
+func parse(doc, base string, lim rdf.Limits, g *rdf.Graph, f func(rdf.Triple) error) error {
+	doc, err := text(doc)
 	if err != nil {
 		return err
 	}
@@ -525,6 +530,10 @@ func (d *decoder) property(lang, base string) error {
 		return err
 	}
 	f := frame{place: inProperty, subj: parent.subj, pred: pred, lang: lang, base: base}
+	if len(d.x.Elem.Attrs) == 0 { // as most of them are
+		d.open = append(d.open, f)
+		return nil
+	}
 	var resource, nodeID, parseType *xmltok.Attr
 	typed, others := false, 0
 	for i := range d.x.Elem.Attrs {

@@ -14,7 +14,7 @@ import (
 )
 
 // DefaultStep is how much is read at once, in bytes.
-const DefaultStep = 256 << 10
+const DefaultStep = 16 << 10
 
 // A Window is a stretch of UTF-8 text that moves forward over an io.Reader.
 type Window struct {
