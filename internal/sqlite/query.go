@@ -110,7 +110,7 @@ func (r *queryRun) run() (query.Page, error) {
 		}
 		r.at.id = number(set, r.at.id)
 	}
-	r.page.Size, r.page.Total = r.size, r.at.total
+	r.page.Size, r.page.Total, r.page.Before = r.size, r.at.total, r.at.shown
 	if !r.at.begun {
 		r.page.Total = -1
 	}
@@ -127,7 +127,7 @@ func (r *queryRun) run() (query.Page, error) {
 	}
 	if r.filled {
 		last := r.found[len(r.found)-1]
-		last.total, last.size = r.page.Total, r.size
+		last.total, last.size, last.shown = r.page.Total, r.size, r.page.Before+int64(len(r.found))
 		if err := r.tx.QueryRowContext(r.ctx, `SELECT name FROM view_set WHERE id=?`, last.id>>orderBits).Scan(&last.set); err != nil {
 			return query.Page{}, err
 		}
@@ -192,6 +192,7 @@ func (r *queryRun) prepare() error {
 	if r.size <= 0 {
 		r.size = defaultSize
 	}
+	r.size = min(r.size, maxSize)
 	for _, s := range r.q.OrderBy {
 		if len(s.Path) > maxSortPath {
 			return oslc.Errorf("sqlite.query", oslc.Unsupported, "oslc.orderBy: a key leads through at most %d properties", maxSortPath)
@@ -220,17 +221,22 @@ func answerable(w query.Where) error {
 	return nil
 }
 
-// searchTiers returns the expressions for resources that have every string in a
+// searchTiers returns the FTS5 expressions for resources that have every string in a
 // title, some in a title and the others elsewhere, all of them elsewhere. How many
 // other resources have them does not count: a score that changed with those would
-// move resources from page to page.
+// move resources from page to page. A star at the end of a string stands for the rest
+// of its last word.
 func searchTiers(search []string) []string {
 	if len(search) == 0 {
 		return nil
 	}
 	phrases := make([]string, len(search))
 	for i, s := range search {
-		phrases[i] = `"` + strings.ReplaceAll(strings.ReplaceAll(s, `"`, `""`), "\x00", " ") + `"`
+		words, beginning := strings.CutSuffix(s, "*")
+		phrases[i] = `"` + strings.ReplaceAll(strings.ReplaceAll(words, `"`, `""`), "\x00", " ") + `"`
+		if beginning {
+			phrases[i] += " *"
+		}
 	}
 	all, some := strings.Join(phrases, " AND "), strings.Join(phrases, " OR ")
 	tiers := []string{

@@ -332,22 +332,21 @@ func (c *sqlText) members(w way) (string, error) {
 		}
 	}
 	down := len(r.q.OrderBy) > 0 && r.q.OrderBy[0].Descending
-	order := ``
+	if r.at.begun {
+		c.add(` AND `)
+		c.after(keys, id, down)
+	}
+	c.add(` ORDER BY `)
 	for i, s := range r.q.OrderBy {
 		switch {
 		case i == 0 && w == withoutValue:
 			continue
 		case i > 0 || w != byValue:
-			order += keys[i] + ` IS NULL, `
+			c.add(keys[i] + ` IS NULL, `)
 		}
-		order += keys[i] + direction(s.Descending) + `, `
+		c.add(keys[i] + direction(s.Descending) + `, `)
 	}
-	order += id + direction(down)
-	if r.at.begun {
-		c.add(` AND `)
-		c.after(keys, id, down)
-	}
-	c.add(` ORDER BY `+order+` LIMIT ?`, r.size-len(r.found)+1)
+	c.add(id+direction(down)+` LIMIT ?`, r.size-len(r.found)+1)
 	return c.b.String(), nil
 }
 

@@ -19,6 +19,7 @@ type mark struct {
 	set   string   // of the resource
 	size  int      // of pages
 	total int64    // of the query, as the first page told it
+	shown int64    // on this page and those before
 }
 
 // tokenVersion changes when what a token holds does.
@@ -31,6 +32,7 @@ func (m mark) token(binding string) string {
 	b := append([]byte{tokenVersion}, bound(binding)...)
 	b = append(b, byte(m.tier))
 	b = binary.AppendVarint(b, m.total)
+	b = binary.AppendUvarint(b, uint64(m.shown))
 	b = binary.AppendUvarint(b, uint64(m.size))
 	b = binary.AppendUvarint(b, uint64(m.id&maxOrder))
 	b = append(binary.AppendUvarint(b, uint64(len(m.set))), m.set...)
@@ -65,6 +67,7 @@ func parseToken(token, binding string, keys int) (mark, error) {
 	in := tokenReader{b: body[9:]}
 	m.tier = int(in.take(1)[0])
 	m.total = in.varint()
+	m.shown = int64(in.uvarint())
 	m.size = int(in.uvarint())
 	m.id = int64(in.uvarint())
 	m.set = string(in.take(in.uvarint()))
@@ -73,14 +76,14 @@ func parseToken(token, binding string, keys int) (mark, error) {
 			m.keys[i] = in.take(n - 1)
 		}
 	}
-	if in.bad || len(in.b) > 0 || m.tier >= len(scores) || m.size <= 0 || m.size > maxSize || m.id < 0 || m.id > maxOrder {
+	if in.bad || len(in.b) > 0 || m.tier >= len(scores) || m.size <= 0 || m.size > maxSize || m.id < 0 || m.id > maxOrder || m.shown < 0 {
 		return m, errToken
 	}
 	return m, nil
 }
 
 // maxSize is the largest page that a token may ask for.
-const maxSize = 1 << 20
+const maxSize = 10_000
 
 // tokenReader takes bytes apart; bad is set when there are too few.
 type tokenReader struct {

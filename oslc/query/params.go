@@ -30,6 +30,18 @@ var params = []string{
 	ParamProperties, ParamPaging, ParamPageSize, ParamPage,
 }
 
+// Params returns the names of the parameters that a query may have.
+func Params() []string { return slices.Clone(params) }
+
+// Operators returns the comparisons that oslc.where may use.
+func Operators() []string {
+	var out []string
+	for _, o := range operators {
+		out = append(out, o.tok)
+	}
+	return append(out, "in")
+}
+
 // more prefixes that a query may use without declaring them, beside those that our
 // documents use.
 var more = []rdf.Prefix{

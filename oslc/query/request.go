@@ -65,6 +65,8 @@ type Page struct {
 	// Total is how many resources the query has on all pages, or -1 when counting
 	// them would take too long.
 	Total int64
+	// Before is how many members the pages before this one had.
+	Before int64
 	// Next is the key of the next page, or empty on the last one.
 	Next string
 	// Size is how many members a full page has.

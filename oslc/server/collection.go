@@ -1,14 +1,11 @@
 package server
 
 import (
-	"fmt"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/oslcbus/oslcbus/oslc"
-	"github.com/oslcbus/oslcbus/oslc/query"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/shape"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
@@ -115,34 +112,6 @@ func (c *collection) inlineDialogs(w http.ResponseWriter, r *http.Request, g *rd
 	}
 }
 
-// list answers with a page of what the client asks for, each resource inlined.
-func (s *Server) list(w http.ResponseWriter, r *http.Request, c *collection) error {
-	q, err := query.Parse(r.URL.RawQuery)
-	if err != nil {
-		return err
-	}
-	page, err := s.cfg.Store.Query(r.Context(), c.provider.Name, c.Kind, q)
-	if err != nil {
-		return err
-	}
-	g := rdf.NewGraph()
-	n := g.Node(c.uri).A(vocab.LDPBasicContainer).String(vocab.DCTermsTitle, c.Title)
-	info := g.Node(s.requestURI(r)).A(vocab.OSLCResponseInfo).Int(vocab.OSLCTotalCount, page.Total)
-	if page.Next != "" {
-		next := fmt.Sprintf("%s?oslc.pageSize=%d&page=%s", c.uri, page.Size, url.QueryEscape(page.Next))
-		info.Link(vocab.OSLCNextPage, next)
-		n.Link(vocab.OSLCNextPage, next)
-	}
-	for _, m := range page.Members {
-		n.Link(vocab.RDFSMember, m.URI)
-	}
-	for _, m := range page.Members {
-		g.AddGraph(m.Graph.Relabel(m.Revision + "."))
-	}
-	c.inlineDialogs(w, r, g)
-	return Reply{Graph: Graph(g)}.Write(w, r)
-}
-
 // Shape answers with the shape of a collection's resources or, as query, with that
 // of the container that queries answer with (QUERY-13, 14).
 func (s *Server) Shape(w http.ResponseWriter, r *http.Request, name, kind string, query bool) error {
@@ -166,5 +135,8 @@ func (s *Server) Shape(w http.ResponseWriter, r *http.Request, name, kind string
 	}
 	g := rdf.NewGraph()
 	sh.AddTo(g, "p")
+	if query {
+		c.supported(g)
+	}
 	return Reply{Graph: Graph(g), CacheControl: "max-age=300"}.Write(w, r)
 }

@@ -107,6 +107,14 @@ const (
 	BusEvent = Bus + "event"
 	// BusAction is the action that a request asks for.
 	BusAction = Bus + "action"
+	// BusQueryParameter names a parameter that a query base understands.
+	BusQueryParameter = Bus + "queryParameter"
+	// BusQueryOperator is a comparison that oslc.where may use.
+	BusQueryOperator = Bus + "queryOperator"
+	// BusPageSize and BusMaxPageSize are how many members a page of a query has
+	// when the client says nothing, and at most.
+	BusPageSize    = Bus + "pageSize"
+	BusMaxPageSize = Bus + "maxPageSize"
 	// BusReason says in words why something was or was not done.
 	BusReason = Bus + "reason"
 )
