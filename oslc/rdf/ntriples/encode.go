@@ -31,7 +31,8 @@ func (e *Encoder) Encode(t rdf.Triple) error {
 			e.text = nil // it may have been written over
 			return err
 		}
-		e.last, e.text = t.S, append(text, ' ')
+		text = append(text, ' ')
+		e.last, e.text = t.S, text
 	}
 	b, err := AppendTerm(append(e.b, e.text...), t.P)
 	if err == nil {
@@ -40,7 +41,8 @@ func (e *Encoder) Encode(t rdf.Triple) error {
 	if err != nil {
 		return err
 	}
-	e.b = append(b, " .\n"...)
+	b = append(b, " .\n"...)
+	e.b = b
 	if len(e.b) >= flushAt {
 		return e.Flush()
 	}

@@ -146,9 +146,16 @@ func TestEncoderLeavesOutWhatItCannotWrite(t *testing.T) {
 	var out bytes.Buffer
 	e := ntriples.NewEncoder(&out)
 	for _, tr := range []rdf.Triple{
-		{S: a, P: b, O: rdf.String("1")}, {S: rdf.NewIRI("a b"), P: b, O: a}, {S: a, P: b, O: rdf.String("2")},
-		{S: rdf.InLanguage("x", "-"), P: b, O: a}, {S: b, P: b}, {S: b, P: b, O: a}, {P: b, O: a}, {S: rdf.InLanguage("xyz", "-"), P: b, O: a},
-		{S: b, P: b, O: b}, {S: a, P: b, O: b},
+		{S: a, P: b, O: rdf.String("1")},
+		{S: rdf.NewIRI("a b"), P: b, O: a},
+		{S: a, P: b, O: rdf.String("2")},
+		{S: rdf.InLanguage("x", "-"), P: b, O: a},
+		{S: b, P: b},
+		{S: b, P: b, O: a},
+		{P: b, O: a},
+		{S: rdf.InLanguage("xyz", "-"), P: b, O: a},
+		{S: b, P: b, O: b},
+		{S: a, P: b, O: b},
 	} {
 		if err := e.Encode(tr); err != nil && !errors.As(err, new(*rdf.WriteError)) {
 			t.Fatal(err)

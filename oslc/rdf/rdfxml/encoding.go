@@ -24,9 +24,11 @@ func text(doc string) (string, error) {
 	}
 	doc = strings.TrimPrefix(doc, "\ufeff")
 	const usual = `<?xml version="1.0" encoding="UTF-8"?>`
-	if strings.HasPrefix(doc, usual) || !strings.HasPrefix(doc, usual[:5]) {
-		// no other encoding
-	} else if m := declared.FindStringSubmatch(doc[:min(len(doc), 256)]); m != nil {
+	var m []string
+	if strings.HasPrefix(doc, usual[:len("<?xml")]) && !strings.HasPrefix(doc, usual) {
+		m = declared.FindStringSubmatch(doc[:min(len(doc), 256)])
+	}
+	if m != nil {
 		switch strings.ToLower(m[1]) {
 		case "utf-8", "utf8", "us-ascii", "ascii":
 		case "iso-8859-1", "latin1", "iso_8859-1", "l1":
