@@ -36,3 +36,28 @@ func (db *DB) Waiting() int {
 	defer db.queue.mu.Unlock()
 	return len(db.queue.wait)
 }
+
+// WriteSchema1 makes a file of the first schema and runs statements in it.
+func WriteSchema1(ctx context.Context, path, statements string) error {
+	db, err := open(path, "FULL")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.ExecContext(ctx, migrations[0].text+";PRAGMA user_version=1;"+statements)
+	return err
+}
+
+// TokenAgain reads the key of a page and writes it again.
+func TokenAgain(token, binding string, keys int) (string, error) {
+	m, err := parseToken(token, binding, keys)
+	if err != nil {
+		return "", err
+	}
+	return m.token(binding), nil
+}
+
+// SomeToken is the key of a page of the binding, with two sort keys.
+func SomeToken(binding string) string {
+	return mark{tier: 2, keys: [][]byte{nil, []byte("key")}, id: 1 << 40, set: "st2", size: 100, total: -1, shown: 7}.token(binding)
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
@@ -192,4 +193,10 @@ func plainText(s string) string {
 		s = b.String()
 	}
 	return html.UnescapeString(s)
+}
+
+// StaleTexts returns of how many resources a search may not see the newest texts.
+func (v *Views) StaleTexts(ctx context.Context) (n int64, err error) {
+	err = v.db.r.QueryRowContext(ctx, `SELECT count(*) FROM view_stale`).Scan(&n)
+	return n, oslc.E("sqlite.stale", v.db.readError(err))
 }
