@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/oslcbus/oslcbus/oslc/rdf"
@@ -189,7 +190,7 @@ func (s *source) fault(d *document, err error) error {
 	}
 	d.bar.done()
 	hint := ""
-	if e.Kind == rdf.FaultIRI && s.base == "" {
+	if strings.HasPrefix(e.Msg, "not an absolute IRI") && s.base == "" && d.format != format.NTriples {
 		hint = "; -base gives relative references something to start from"
 	}
 	if e.Line == 0 {

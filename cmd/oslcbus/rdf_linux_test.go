@@ -22,7 +22,7 @@ func TestConvertTakesBoundedMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		documentMB = 300
+		documentMB = 160
 		allowedMB  = 150
 	)
 	triple := func(w io.Writer, i int) (int, error) {
