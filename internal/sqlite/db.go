@@ -81,6 +81,11 @@ func (db *DB) open(ctx context.Context) error {
 		return err
 	}
 	db.w.SetMaxOpenConns(1)
+	// A batch of a fold changes pages all over the index; those that do not fit are
+	// written to the disk before the commit, and read again.
+	if _, err := db.w.ExecContext(ctx, `PRAGMA cache_size=-64000`); err != nil {
+		return classify(fmt.Errorf("%s: %w", db.path, err))
+	}
 	var version int
 	if err := db.w.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
 		return classify(fmt.Errorf("%s: %w", db.path, err))

@@ -18,10 +18,10 @@ import (
 // whose texts are stale. They are indexed when nothing was folded for a moment, a few
 // at a time while folding goes on, and before a search is answered.
 const (
-	textsAtOnce = 200                    // resources in one transaction: others wait for it
-	textsFirst  = 2000                   // indexed at most before a search is answered
-	textsQuiet  = 50 * time.Millisecond  // without a fold until all are indexed
-	textsBusy   = 250 * time.Millisecond // from one transaction to the next while there are folds
+	textsAtOnce = 500                   // resources in one transaction: others wait for it
+	textsFirst  = 2000                  // indexed at most before a search is answered
+	textsQuiet  = 50 * time.Millisecond // without a fold until all are indexed
+	textsBusy   = time.Second           // from one transaction to the next while there are folds
 )
 
 // texts keeps the full-text index up to the facts.
