@@ -105,8 +105,7 @@ func TestHostileDocumentsAreRefused(t *testing.T) {
 			if len(err.Error()) > 1000 {
 				t.Errorf("an error message of %d bytes", len(err.Error()))
 			}
-			// Two are judged as a whole: half a character at the end and text of no
-			// known encoding.
+			// Text in UTF-16 and of no known encoding is judged as a whole.
 			if e.Line == 0 && c.kind != rdf.FaultEncoding {
 				t.Errorf("%v has no place", err)
 			}
