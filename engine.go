@@ -68,6 +68,7 @@ type Engine struct {
 	views *sqlite.Views
 	cache *sqlite.Cache
 	log   bus.Log
+	asker *asker
 }
 
 // provider is a connection, or the bus itself, with its place on the log.
@@ -297,6 +298,7 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 	case err = <-failed:
 	}
 	e.logger.InfoContext(context.WithoutCancel(ctx), "stopping")
+	e.asker.stop()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin/2)
 	defer cancel()
 	serving.Go(func() {
@@ -348,6 +350,9 @@ func (e *Engine) open(ctx context.Context) error {
 			}
 		}
 	}
+	if e.asker, err = newAsker(e); err != nil {
+		return errors.Join(err, e.cache.Close(), e.db.Close())
+	}
 	if e.log, err = e.openLog(); err != nil {
 		return errors.Join(err, e.cache.Close(), e.db.Close())
 	}
@@ -355,7 +360,7 @@ func (e *Engine) open(ctx context.Context) error {
 }
 
 func (e *Engine) close() error {
-	return errors.Join(e.log.Close(), e.cache.Close(), e.db.Close())
+	return errors.Join(e.asker.close(), e.log.Close(), e.cache.Close(), e.db.Close())
 }
 
 // supervise runs a component until ctx ends, again and again: whatever it needs
@@ -423,12 +428,16 @@ func (e *Engine) sets() []string {
 func (e *Engine) oslcServer() *server.Server {
 	cfg := server.Config{
 		BaseURL: e.cfg.BaseURL, Title: e.cfg.Title, Store: e.views, Writers: map[string]server.Writer{},
+		Actions: map[string][]oslc.Action{}, Asker: e.asker, Requests: automation.BusProvider,
 		Folded: e.status.folded, Parser: format.Parser{JSONLD: processor.Parse}, Origins: e.frameSources(), User: UserOf,
 	}
 	for _, p := range e.providers {
 		cfg.Providers = append(cfg.Providers, p.adapter.Provider)
 		if p.adapter.Writer != nil {
 			cfg.Writers[p.name] = p.adapter.Writer
+		}
+		if p.adapter.Executor != nil {
+			cfg.Actions[p.name] = p.adapter.Actions
 		}
 	}
 	return server.New(cfg)

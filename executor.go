@@ -112,7 +112,12 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 	if r.Tool != x.p.name {
 		return nil, nil
 	}
-	if since := x.since(); r.Created.Before(since.Add(clockSkew)) {
+	since := x.since()
+	skew := clockSkew
+	if _, shared := x.log.(bus.Holder); !shared {
+		skew = 0 // there is this process and its clock
+	}
+	if r.Created.Before(since.Add(skew)) {
 		r.MaybeDoneAt = since
 	}
 	var res oslc.Result
@@ -131,6 +136,7 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 	var out []bus.Record
 	if err != nil {
 		res.Verdict, res.Message = oslc.Failed, err.Error()
+		res.Outputs = map[string]any{oslc.OutputError: oslc.KindOf(err).String()}
 		if oslc.KindOf(err).Retryable() {
 			res.Verdict = oslc.Errored
 		}

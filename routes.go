@@ -73,6 +73,9 @@ func (e *Engine) routes() http.Handler {
 	})
 	e.handle(r, "/services/{provider}/{collection}", e.reading(server.IsQuery, collection))
 	write("/services/{provider}/{collection}/{id}", resource)
+	write("/services/{provider}/{collection}/{id}/actions/{action}", func(w http.ResponseWriter, r *http.Request) error {
+		return s.Act(w, r, param(r, "provider"), param(r, "collection"), param(r, "id"), param(r, "action"))
+	})
 	write("/services/{provider}/{collection}/{id}/compact", func(w http.ResponseWriter, r *http.Request) error {
 		return s.Compact(w, r, param(r, "provider"), param(r, "collection"), param(r, "id"))
 	})
@@ -97,8 +100,10 @@ func (e *Engine) routes() http.Handler {
 	read("/service/trackedResourceSet", e.moved(func(set string) string { return "/trs/" + set }))
 	read("/service/baseResources", e.moved(func(set string) string { return "/trs/" + set + "/base" }))
 	read("/service/changeLog/1", e.moved(func(set string) string { return "/trs/" + set }))
-	read("/service/action", e.moved(func(string) string { return "/services/" + automation.BusProvider + "/requests" }))
-	read("/actions", e.moved(func(string) string { return "/services/" + automation.BusProvider + "/requests" }))
+	write("/service/action", e.actions(s))
+	write("/service/action/{id}", e.action)
+	write("/actions", e.actions(s))
+	write("/actions/{id}", e.action)
 
 	r.NotFoundHandler = server.Handler(e.logger, func(_ http.ResponseWriter, r *http.Request) error {
 		return oslc.Errorf("http", oslc.NotFound, "nothing is at %s", r.URL.Path)
@@ -150,6 +155,29 @@ func (e *Engine) moved(to func(set string) string) server.HandlerFunc {
 		}
 		return oslc.Errorf("http", oslc.NotFound, "no connection has change requests")
 	}
+}
+
+// actions takes requests, and leads to those that were made.
+func (e *Engine) actions(s *server.Server) server.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method == http.MethodPost {
+			return s.Ask(w, r)
+		}
+		if answered, err := server.Allow(w, r, http.MethodGet, http.MethodPost); answered || err != nil {
+			return err
+		}
+		http.Redirect(w, r, e.cfg.BaseURL+"/services/"+automation.BusProvider+"/requests", http.StatusFound)
+		return nil
+	}
+}
+
+// action leads to a request.
+func (e *Engine) action(w http.ResponseWriter, r *http.Request) error {
+	if answered, err := server.Allow(w, r, http.MethodGet); answered || err != nil {
+		return err
+	}
+	http.Redirect(w, r, e.cfg.BaseURL+"/services/"+automation.BusProvider+"/requests/"+param(r, "id"), http.StatusFound)
+	return nil
 }
 
 // inSet refuses names that are no tracked resource set.

@@ -171,8 +171,8 @@ func TestP1_Discovery(t *testing.T) {
 	if resp.StatusCode != http.StatusNoContent || !strings.Contains(resp.Header.Get("Allow"), "POST") || !strings.Contains(resp.Header.Get("Accept-Post"), "text/turtle") {
 		t.Errorf("OPTIONS: %s, Allow %q, Accept-Post %q", resp.Status, resp.Header.Get("Allow"), resp.Header.Get("Accept-Post"))
 	}
-	if resp, _ := r.do(http.MethodOptions, "/services/bus/requests"); resp.Header.Get("Accept-Post") != "" {
-		t.Error("requests cannot be created, and say that they can")
+	if resp, _ := r.do(http.MethodOptions, "/services/bus/results"); resp.Header.Get("Accept-Post") != "" {
+		t.Error("results cannot be created, and say that they can")
 	}
 }
 

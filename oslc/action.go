@@ -26,4 +26,7 @@ type Parameter struct {
 	// Property is how a client writes it in RDF, an IRI; empty: as an
 	// oslc_auto:ParameterInstance alone.
 	Property string
+	// Target marks the one that names the resource that the request is about, where
+	// the request's Target does not.
+	Target bool
 }

@@ -2,6 +2,7 @@ package oslc
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -56,6 +57,8 @@ type Request struct {
 	Event string
 	// Rule is the name of the rule that asked, or empty.
 	Rule string
+	// By is the name of who asked, empty for a rule.
+	By string
 	// Hops counts the requests that led to this one, itself included.
 	Hops    int
 	Created time.Time
@@ -83,8 +86,26 @@ type Result struct {
 	// Attempts is how often the tool was called.
 	Attempts int
 	Finished time.Time
-	// Outputs are further values for later steps.
+	// Outputs are further values for later steps. OutputError among them is the
+	// name of the Kind that made a request fail.
 	Outputs map[string]any
+}
+
+// OutputError is the output that tells why a request failed.
+const OutputError = "error"
+
+// Failure returns the error that made the request fail, nil for a success.
+func (r *Result) Failure() error {
+	if r.Verdict != Failed && r.Verdict != Errored {
+		return nil
+	}
+	kind := Invalid
+	for k := range kinds {
+		if kinds[k].name == r.Outputs[OutputError] {
+			kind = Kind(k)
+		}
+	}
+	return &Error{Op: "oslc.request", Kind: kind, Err: errors.New(r.Message)}
 }
 
 // jsonType marks a parameter value that only JSON can hold (JSON-LD 1.1, 10.2).
@@ -112,6 +133,7 @@ func (r *Request) Graph() *rdf.Graph {
 		Link(vocab.BusTarget, r.Target).
 		Link(vocab.BusEvent, r.Event).
 		String(vocab.BusRule, r.Rule).
+		String(vocab.BusRequester, r.By).
 		Int(vocab.BusHops, int64(r.Hops))
 	addParameters(g, n, vocab.AutoInputParameter, "p", r.Parameters)
 	return g
@@ -134,6 +156,7 @@ func ParseRequest(g *rdf.Graph, uri string) (Request, error) {
 		Target: g.Value(s, vocab.BusTarget),
 		Event:  g.Value(s, vocab.BusEvent),
 		Rule:   g.Value(s, vocab.BusRule),
+		By:     g.Value(s, vocab.BusRequester),
 		State:  State(g.Value(s, vocab.AutoState)),
 	}
 	r.Created, _ = g.Object(s, vocab.DCTermsCreated).Time()
@@ -241,31 +264,34 @@ func parseParameters(g *rdf.Graph, s rdf.Term, predicate string) (map[string]any
 		if name == "" {
 			return nil, fmt.Errorf("a parameter has no oslc:name")
 		}
-		v := g.Object(p, rdf.NS+"value")
-		switch v.Datatype {
-		case jsonType:
-			var x any
-			if err := json.Unmarshal([]byte(v.Value), &x); err != nil {
-				return nil, fmt.Errorf("parameter %q: %w", name, err)
-			}
-			out[name] = x
-		case rdf.XSDBoolean:
-			b, ok := v.Bool()
-			if !ok {
-				return nil, fmt.Errorf("parameter %q: %q is no boolean", name, v.Value)
-			}
-			out[name] = b
-		case rdf.XSDInteger:
-			i, ok := v.Int()
-			if !ok {
-				return nil, fmt.Errorf("parameter %q: %q is no integer", name, v.Value)
-			}
-			out[name] = i
-		default:
-			out[name] = v.Value
+		v, err := ParameterValue(g.Object(p, rdf.NS+"value"))
+		if err != nil {
+			return nil, fmt.Errorf("parameter %q: %w", name, err)
 		}
+		out[name] = v
 	}
 	return out, nil
+}
+
+// ParameterValue returns the value of a parameter that a term stands for.
+func ParameterValue(t rdf.Term) (any, error) {
+	switch t.Datatype {
+	case jsonType:
+		var v any
+		err := json.Unmarshal([]byte(t.Value), &v)
+		return v, err
+	case rdf.XSDBoolean:
+		if b, ok := t.Bool(); ok {
+			return b, nil
+		}
+		return nil, fmt.Errorf("%q is no boolean", t.Value)
+	case rdf.XSDInteger:
+		if i, ok := t.Int(); ok {
+			return i, nil
+		}
+		return nil, fmt.Errorf("%q is no integer", t.Value)
+	}
+	return t.Value, nil
 }
 
 // Final reports whether nothing more can happen to a request in this state.

@@ -42,7 +42,7 @@ func NewExecutor(apiURL string, cfg REST, opts adapters.Options) (*Executor, err
 // ruleParameter names the rule that an action is about; without it the request's
 // target is meant.
 var ruleParameter = oslc.Parameter{
-	Name: "rule", Property: vocab.St2RuleID,
+	Name: "rule", Property: vocab.St2RuleID, Target: true,
 	Help: "id, ref or URI of the rule; the resource that the request is about when left out",
 }
 
@@ -57,6 +57,7 @@ var ruleParameters = []struct {
 	{oslc.Parameter{Name: "description", Property: vocab.DCTermsDescription, Help: "what it is for"}, "description"},
 	{oslc.Parameter{Name: "enabled", Property: vocab.St2RuleStatus, Help: "whether it is on; false when a new rule leaves it out"}, "enabled"},
 	{oslc.Parameter{Name: "trigger", Property: vocab.St2TriggerType, Help: "ref of the trigger's type, such as core.st2.webhook"}, "trigger.type"},
+	{oslc.Parameter{Name: "trigger_ref", Property: vocab.St2TriggerRef, Help: "counts as trigger where that is left out"}, "trigger.ref"},
 	{oslc.Parameter{Name: "trigger_parameters", Property: vocab.St2TriggerParameters, Help: "a JSON object"}, "trigger.parameters"},
 	{oslc.Parameter{Name: "criteria", Property: vocab.St2RuleCriteria, Help: "a JSON object"}, "criteria"},
 	{oslc.Parameter{Name: "action", Property: vocab.St2ActionRef, Help: "ref of the action that it runs, such as core.local"}, "action.ref"},
@@ -77,7 +78,7 @@ func Actions() []oslc.Action {
 	return []oslc.Action{
 		{
 			Name: "create-rule", IRI: vocab.St2CreateRuleAction, Title: "Create a rule",
-			Parameters: set("name", "trigger", "action"),
+			Parameters: append([]oslc.Parameter{{Name: "rule", Property: vocab.St2RuleID, Help: "does not count: StackStorm gives the id"}}, set("name", "action")...),
 		},
 		{
 			Name: "update-rule", IRI: vocab.St2UpdateRuleAction, Title: "Update the rule",
@@ -85,11 +86,11 @@ func Actions() []oslc.Action {
 		},
 		{
 			Name: "enable-rule", IRI: vocab.St2EnableRuleAction, Title: "Enable the rule",
-			Class: vocab.St2Rule, Where: "<" + vocab.St2RuleStatus + ">=false", Parameters: one,
+			Class: vocab.St2Rule, Where: "st2:ruleStatus=false", Parameters: one,
 		},
 		{
 			Name: "disable-rule", IRI: vocab.St2DisableRuleAction, Title: "Disable the rule",
-			Class: vocab.St2Rule, Where: "<" + vocab.St2RuleStatus + ">=true", Parameters: one,
+			Class: vocab.St2Rule, Where: "st2:ruleStatus=true", Parameters: one,
 		},
 		{
 			Name: "delete-rule", IRI: vocab.St2DeleteRuleAction, Title: "Delete the rule",
@@ -185,6 +186,13 @@ func fieldsOf(r oslc.Request) (map[string]any, error) {
 			}
 		}
 		out[p.field] = v
+	}
+	// A trigger without parameters has its type's ref; others StackStorm finds by type
+	// and parameters.
+	if ref := out["trigger.ref"]; ref != nil {
+		if delete(out, "trigger.ref"); out["trigger.type"] == nil {
+			out["trigger.type"] = ref
+		}
 	}
 	return out, nil
 }

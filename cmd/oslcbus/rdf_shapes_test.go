@@ -88,6 +88,9 @@ func violations(set *shape.Set, g *rdf.Graph, uri string, seen map[string]int) [
 		if s.Kind == rdf.IRI && own != uri && strings.HasPrefix(s.Value, "http") {
 			continue
 		}
+		if len(g.Subjects(vocab.HTTPBody, s)) > 0 {
+			continue // what a client is to send: its identifier and state are the server's
+		}
 		for _, c := range g.Objects(s, rdf.Type) {
 			seen[c.Value]++
 		}

@@ -44,6 +44,9 @@ func (s *Server) Collection(w http.ResponseWriter, r *http.Request, name, kind s
 		return err
 	}
 	if !IsQuery(r) {
+		if c.asks {
+			return s.Ask(w, r)
+		}
 		if c.writer == nil {
 			w.Header().Set("Allow", "GET, HEAD, POST, OPTIONS")
 			return Statusf(http.StatusMethodNotAllowed, c.Title+" can only be read; POST takes a query as application/x-www-form-urlencoded")
@@ -63,7 +66,7 @@ func (c *collection) announce(h http.Header) {
 	}
 	c.constrained(h)
 	h.Add("Link", link(c.dialogURI(selection), vocab.OSLCSelectionDialog))
-	if c.writer == nil {
+	if c.writer == nil && !c.asks {
 		return
 	}
 	h.Set("Accept-Post", acceptPost)

@@ -194,7 +194,7 @@ func (c *collection) describe(g *rdf.Graph, service rdf.Node, label string, firs
 	d := rdf.NewBlank(label + "s")
 	service.Add(vocab.OSLCSelectionDialog, d)
 	c.dialog(g.NodeOf(d), selection, usage)
-	if c.writer == nil {
+	if c.writer == nil && !c.asks {
 		return
 	}
 	f := rdf.NewBlank(label + "f")
@@ -205,7 +205,7 @@ func (c *collection) describe(g *rdf.Graph, service rdf.Node, label string, firs
 		Link(vocab.OSLCCreation, c.uri).
 		Link(vocab.OSLCResourceType, c.ResourceTypes...).
 		Link(vocab.OSLCUsage, usage...)
-	if c.Shape != nil {
+	if c.Shape != nil && c.writer != nil {
 		n.Link(vocab.OSLCResourceShape, c.shapeURI())
 		d := rdf.NewBlank(label + "d")
 		service.Add(vocab.OSLCCreationDialog, d)

@@ -70,6 +70,7 @@ func (s *Server) Resource(w http.ResponseWriter, r *http.Request, name, kind, id
 	}
 	reply := Reply{Tag: res.Revision, Graph: func() (*rdf.Graph, error) {
 		g := c.decorate(res.Graph, uri)
+		s.offer(g, name, uri)
 		if q.Properties != nil {
 			g = selected(g, rdf.NewIRI(uri), q.Properties)
 		}

@@ -10,6 +10,7 @@ package server
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 	"github.com/oslcbus/oslcbus/oslc/rdf/shape"
+	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
 
 // A Resource is the current state of a tool's resource.
@@ -68,6 +70,11 @@ type Config struct {
 	Store     Store
 	// Writers are by provider; the resources of one without can only be read.
 	Writers map[string]Writer
+	// Actions are those that each tool takes, by provider, and Asker has them carried
+	// out. Requests is the name of the provider that has the requests and results.
+	Actions  map[string][]oslc.Action
+	Asker    Asker
+	Requests string
 	// Folded returns a channel that is closed when Store next changes. Nil means
 	// that nothing is to be waited for: Store is never behind.
 	Folded func() <-chan struct{}
@@ -90,6 +97,7 @@ type Server struct {
 	recent    *recent
 	locks     *locks
 	prefilled *prefilled
+	offers    []offer
 	frames    string // the value of frame-ancestors
 	root      string // the path of the public address, usually empty
 }
@@ -99,6 +107,7 @@ type provider struct {
 	*oslc.ServiceProvider
 	uri         string
 	writer      Writer
+	asks        bool
 	collections []*collection // each kind once
 }
 
@@ -108,6 +117,7 @@ type collection struct {
 	provider *provider
 	uri      string
 	writer   Writer     // nil: read only
+	asks     bool       // what is posted is a request, which the Asker takes
 	input    *shape.Set // what a client may say of a resource; nil without a shape
 	known    map[string]*shape.Property
 }
@@ -125,12 +135,13 @@ func New(cfg Config) *Server {
 		cfg: cfg, providers: map[string]*provider{}, recent: newRecent(), locks: newLocks(), prefilled: newPrefilled(),
 		frames: strings.Join(append([]string{"'self'"}, cfg.Origins...), " "),
 	}
+	s.offers = offers(cfg.Actions)
 	if u, err := url.Parse(cfg.BaseURL); err == nil {
 		s.root = u.Path
 	}
 	for i := range cfg.Providers {
 		sp := &cfg.Providers[i]
-		p := &provider{ServiceProvider: sp, uri: oslc.ProviderURI(cfg.BaseURL, sp.Name), writer: cfg.Writers[sp.Name]}
+		p := &provider{asks: cfg.Asker != nil && sp.Name == cfg.Requests, ServiceProvider: sp, uri: oslc.ProviderURI(cfg.BaseURL, sp.Name), writer: cfg.Writers[sp.Name]}
 		for _, svc := range sp.Services {
 			for _, c := range svc.Collections {
 				p.add(c)
@@ -152,6 +163,7 @@ func (p *provider) add(oc oslc.Collection) {
 	if oc.Writable {
 		c.writer = p.writer
 	}
+	c.asks = p.asks && slices.Contains(oc.ResourceTypes, vocab.AutoAutomationRequest)
 	if oc.Shape != nil {
 		sh := *oc.Shape
 		sh.Term = rdf.NewIRI(c.shapeURI())

@@ -59,6 +59,16 @@ const (
 	HTTPHttpVersion = HTTP + "httpVersion"
 	HTTPBody        = HTTP + "body"
 	HTTPStatusCode  = HTTP + "StatusCode"
+	HTTPPost        = "http://www.w3.org/2011/http-methods#POST"
+)
+
+// OSLC Actions, in the namespace that the text of its specification uses; the draft
+// of its vocabulary has some of the terms in Actions.
+const (
+	OSLCAction              = OSLC + "action"
+	OSLCActionClass         = OSLC + "Action"
+	OSLCBinding             = OSLC + "binding"
+	OSLCFinalStatusLocation = OSLC + "finalStatusLocation"
 )
 
 // OSLC events, the vocabulary of the notification drafts.
@@ -115,6 +125,8 @@ const (
 	// when the client says nothing, and at most.
 	BusPageSize    = Bus + "pageSize"
 	BusMaxPageSize = Bus + "maxPageSize"
+	// BusRequester is the name of who asked for something.
+	BusRequester = Bus + "requester"
 	// BusReason says in words why something was or was not done.
 	BusReason = Bus + "reason"
 )
