@@ -3,7 +3,7 @@
 // network nor the file system, its panics become errors, and what it is given is
 // bounded in size and depth.
 //
-// It is some fifty times slower than the reader in package jsonld. Hand Parse to
+// It is some twenty times slower than the reader in package jsonld. Hand Parse to
 // format.Parser, which turns to it only for the documents that need it:
 //
 //	p := format.Parser{JSONLD: processor.Parse}
