@@ -86,9 +86,9 @@ const shapeFragment = "#shape"
 // actionURI is where an action of a resource is asked for.
 func actionURI(resource, name string) string { return resource + "/actions/" + name }
 
-// offer adds the actions that a resource can be asked for now, with what a client
-// must send (OSLC Actions, patterns http-empty-body and automation-request).
-func (s *Server) offer(g *rdf.Graph, provider, uri string) {
+// offer adds the actions that a resource can be asked for now and, described, what a
+// client must send (OSLC Actions, patterns http-empty-body and automation-request).
+func (s *Server) offer(g *rdf.Graph, provider, uri string, described bool) {
 	subject := rdf.NewIRI(uri)
 	for i := range s.offers {
 		o := &s.offers[i]
@@ -97,7 +97,9 @@ func (s *Server) offer(g *rdf.Graph, provider, uri string) {
 		}
 		at := actionURI(uri, o.Name)
 		g.Node(uri).Link(vocab.OSLCAction, at)
-		s.describe(g, o, uri, at, i)
+		if described {
+			s.describe(g, o, uri, at, i)
+		}
 	}
 }
 

@@ -71,6 +71,9 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, c *collection) err
 	if err := s.addMembers(r.Context(), g, n, c, q, page); err != nil {
 		return err
 	}
+	if wantsOldVersion(r) {
+		g = expressible(g)
+	}
 	c.inlineDialogs(w, r, g)
 	return Reply{Graph: Graph(g)}.Write(w, r)
 }

@@ -68,9 +68,13 @@ func (s *Server) Resource(w http.ResponseWriter, r *http.Request, name, kind, id
 	if err != nil {
 		return err
 	}
+	old := wantsOldVersion(r)
 	reply := Reply{Tag: res.Revision, Graph: func() (*rdf.Graph, error) {
 		g := c.decorate(res.Graph, uri)
-		s.offer(g, name, uri)
+		s.offer(g, name, uri, !old)
+		if old {
+			g = expressible(g)
+		}
 		if q.Properties != nil {
 			g = selected(g, rdf.NewIRI(uri), q.Properties)
 		}
@@ -80,7 +84,7 @@ func (s *Server) Resource(w http.ResponseWriter, r *http.Request, name, kind, id
 		}
 		return g, nil
 	}}
-	reply.Tag += variant(q.Properties, prefers(r, preferCompact))
+	reply.Tag += variant(q.Properties, prefers(r, preferCompact), old)
 	return reply.Write(w, r)
 }
 
@@ -107,11 +111,11 @@ func (s *Server) headers(h http.Header, c *collection, res Resource) {
 // variant is the part of an entity tag that tells selections of one state apart; the
 // part before the plus sign stays the state's, so that what was read in part can be
 // changed with the same tag.
-func variant(properties query.Selection, compact bool) string {
-	if properties == nil && !compact {
+func variant(properties query.Selection, compact, old bool) string {
+	if properties == nil && !compact && !old {
 		return ""
 	}
-	sum := sha256.Sum256(fmt.Append(nil, properties, compact))
+	sum := sha256.Sum256(fmt.Append(nil, properties, compact, old))
 	return "+" + hex.EncodeToString(sum[:4])
 }
 

@@ -35,6 +35,27 @@ func coreVersion(r *http.Request) string {
 	return Version
 }
 
+// wantsOldVersion reports whether the client names version 2.0. Such clients send back
+// what they read, and cannot write what 3.0 inlines: Eclipse Lyo's follows links that
+// form circles without end, rdflib.js writes nested blank nodes as no RDF/XML.
+func wantsOldVersion(r *http.Request) bool {
+	return r.Header.Get(versionHeader) != "" && coreVersion(r) == oldVersion
+}
+
+// expressible returns g as clients of version 2.0 can send it back: what they have no
+// class for becomes a string, which Jena otherwise spoils.
+func expressible(g *rdf.Graph) *rdf.Graph {
+	out := rdf.NewGraph()
+	for t := range g.All() {
+		switch t.O.Datatype {
+		case rdf.NS + "JSON", rdf.NS + "HTML":
+			t.O.Datatype = ""
+		}
+		out.AddTriple(t)
+	}
+	return out
+}
+
 // tooOld refuses versions before 2.0 (CORE-47).
 func tooOld(r *http.Request) error {
 	major, _, _ := strings.Cut(strings.TrimSpace(r.Header.Get(versionHeader)), ".")
