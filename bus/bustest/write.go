@@ -76,6 +76,8 @@ func testContents(t *testing.T, c Config) {
 			{Name: "ce_subject", Value: "ünïcode \u2028 and \xff"},
 			{Name: "aaa", Value: "headers keep their order"},
 			{Name: "long", Value: strings.Repeat("h", 10_000)},
+			{Name: bus.HeaderReason, Value: "the bus's own names are no driver's"},
+			{Name: "oslcbus_target", Value: "t"},
 		}},
 	}
 	p := f.own()

@@ -150,7 +150,7 @@ func decodeRecord(rec *protocol.Record) (record, error) {
 		if hasUpper(name) {
 			name = strings.ToLower(name)
 		}
-		if !strings.HasPrefix(name, ownHeader) {
+		if !isOwn(name) {
 			// A name that comes twice has its last value, as the SDKs read it.
 			if i := indexOf(out.Header, name); i >= 0 {
 				out.Header[i].Value = share(h.Value)

@@ -8,8 +8,8 @@ import (
 	"github.com/oslcbus/oslcbus/bus"
 )
 
-// Headers of our own, and the types of the markers. Messages must not use names
-// that begin so: readers take them away.
+// Headers of our own, and the types of the markers. Messages must not use these
+// names: readers take them away.
 const (
 	ownHeader    = "oslcbus_"
 	sourceHeader = ownHeader + "source"
@@ -22,6 +22,15 @@ const (
 	cursorType  = "oslcbus.source.cursor"
 )
 
+// isOwn reports whether a header is one of the driver's.
+func isOwn(name string) bool {
+	switch name {
+	case sourceHeader, batchHeaderN, cursorHeader, afterHeader, floorHeader:
+		return true
+	}
+	return false
+}
+
 // FromMessage returns the message that m carries, in the form of the bus: names
 // of headers in lower case, the last of those with one name, and none of our own.
 func FromMessage(m kafka.Message) bus.Message {
@@ -29,7 +38,7 @@ func FromMessage(m kafka.Message) bus.Message {
 	if len(m.Headers) > 0 {
 		out.Header = make(bus.Header, 0, len(m.Headers))
 		for _, h := range m.Headers {
-			if name := strings.ToLower(h.Key); !strings.HasPrefix(name, ownHeader) {
+			if name := strings.ToLower(h.Key); !isOwn(name) {
 				out.Header.Set(name, string(h.Value))
 			}
 		}
