@@ -94,6 +94,19 @@ func TestE3_UnknownContentType(t *testing.T) {
 	if string(dead.Value) != body || !strings.Contains(header(dead, "oslcbus_reason"), `"text/csv"`) || header(dead, "ce_id") != "x" {
 		t.Errorf("the dead letter is %q for the reason %q", dead.Value, header(dead, "oslcbus_reason"))
 	}
+	letters := r.letters()
+	if len(letters) != 1 || letters[0].Event != "x" || letters[0].Topic != r.topic {
+		t.Fatalf("/dlq has %+v", letters)
+	}
+	if resp, body := r.send(http.MethodPost, "/dlq/"+letters[0].ID+"/retry", ""); resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, "text/csv") {
+		t.Errorf("retry of what is no event: %s: %s", resp.Status, body)
+	}
+	if resp, body := r.send(http.MethodDelete, "/dlq/"+letters[0].ID, ""); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("drop: %s: %s", resp.Status, body)
+	}
+	if got := r.letters(); len(got) != 0 {
+		t.Errorf("letters are left: %+v", got)
+	}
 	r.checkSet(1, 2)
 }
 

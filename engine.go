@@ -64,11 +64,12 @@ type Engine struct {
 	ready chan struct{}
 	addr  string
 
-	db    *sqlite.DB
-	views *sqlite.Views
-	cache *sqlite.Cache
-	log   bus.Log
-	asker *asker
+	db      *sqlite.DB
+	views   *sqlite.Views
+	cache   *sqlite.Cache
+	log     bus.Log
+	asker   *asker
+	letters *letters
 }
 
 // provider is a connection, or the bus itself, with its place on the log.
@@ -353,6 +354,7 @@ func (e *Engine) open(ctx context.Context) error {
 	if e.asker, err = newAsker(e); err != nil {
 		return errors.Join(err, e.cache.Close(), e.db.Close())
 	}
+	e.letters = &letters{e: e}
 	if e.log, err = e.openLog(); err != nil {
 		return errors.Join(err, e.cache.Close(), e.db.Close())
 	}
@@ -360,7 +362,7 @@ func (e *Engine) open(ctx context.Context) error {
 }
 
 func (e *Engine) close() error {
-	return errors.Join(e.asker.close(), e.log.Close(), e.cache.Close(), e.db.Close())
+	return errors.Join(e.asker.close(), e.letters.close(), e.log.Close(), e.cache.Close(), e.db.Close())
 }
 
 // supervise runs a component until ctx ends, again and again: whatever it needs

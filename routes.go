@@ -46,6 +46,13 @@ func (e *Engine) routes() http.Handler {
 	admin("/debug/pprof/cmdline", pprof.Cmdline)
 	admin("/debug/pprof/symbol", pprof.Symbol)
 	admin("/debug/pprof/{profile:[a-z]*}", pprof.Index)
+	for path, h := range map[string]server.HandlerFunc{
+		"/dlq":                              e.letters.list,
+		"/dlq/{topic}/{partition}/{offset}": e.letters.one,
+		"/dlq/{topic}/{partition}/{offset}/retry": e.letters.again,
+	} {
+		e.handle(r, path, e.guard.need(Admin, h))
+	}
 	open("/web/style.css", web.Style)
 	open("/web/{file}", func(w http.ResponseWriter, r *http.Request) error { return s.Static(w, r, param(r, "file")) })
 	read("/", e.start())

@@ -48,6 +48,8 @@ func commands() []command {
 		{"check", "check a configuration without connecting to anything", "[-o text|json] FILE", check},
 		{"token", "make an API token, or the hash of a password", "new [-file FILE [-keep]]|hash [-o text|json]", token},
 		{"ready", "ask a running bus whether it works", "[-within TIME] URL", ready},
+		{"requests", "ask tools for actions, and see what became of it", "create|list|show", requests},
+		{"dlq", "look after what was set aside", "list|show|retry|drop", dlq},
 		{"rdf", "convert, compare and check RDF documents", "convert|compare|canon|validate", rdfCommand},
 		{"sandbox", "run a stand-in of a tool by itself", "[-listen ADDR] [-data DIR] [-project KEY] jira|stackstorm", standIn},
 		{"version", "say which version this is", "[-o text|json]", version},
@@ -133,7 +135,7 @@ func flags(p *program, name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(p.err)
 	f.Usage = func() {
-		for _, c := range append(commands(), rdfCommands()...) {
+		for _, c := range slices.Concat(commands(), rdfCommands(), requestsCommands(), dlqCommands()) {
 			if c.name == name {
 				fmt.Fprintf(f.Output(), "usage: oslcbus %s %s\n\n%s%s.\n\n", c.name, c.usage, strings.ToUpper(c.summary[:1]), c.summary[1:])
 			}
