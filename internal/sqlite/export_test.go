@@ -59,5 +59,5 @@ func TokenAgain(token, binding string, keys int) (string, error) {
 
 // SomeToken is the key of a page of the binding, with two sort keys.
 func SomeToken(binding string) string {
-	return mark{tier: 2, keys: [][]byte{nil, []byte("key")}, id: 1 << 40, set: "st2", size: 100, total: -1, shown: 7}.token(binding)
+	return mark{tier: 1, keys: [][]byte{nil, []byte("key")}, id: 1 << 40, set: "st2", size: 100, total: -1, shown: 7}.token(binding)
 }

@@ -26,15 +26,15 @@ const (
 	// scanned is how many resources are gone through in order before estimates are
 	// worth their time.
 	scanned = 2_000
-	// countedUpTo is how many resources are looked at to count those of a query
-	// that are not collected.
-	countedUpTo = 1_000
+	// countedUpTo is how many members a collection may have for those of a query to
+	// be counted that are not collected.
+	countedUpTo = 2_000
 	// maxSortPath is how many properties a sort key may lead through.
 	maxSortPath = 4
 )
 
 // scores of the tiers of a search; see queryRun.tiers.
-var scores = [...]int{100, 75, 50}
+var scores = [...]int{100, 50}
 
 // Query implements server.Store. It finds the resources in the property index:
 // conditions hold of exactly those that query.Where.MatchIn says they hold of, with
@@ -221,11 +221,11 @@ func answerable(w query.Where) error {
 	return nil
 }
 
-// searchTiers returns the FTS5 expressions for resources that have every string in a
-// title, some in a title and the others elsewhere, all of them elsewhere. How many
-// other resources have them does not count: a score that changed with those would
-// move resources from page to page. A star at the end of a string stands for the rest
-// of its last word.
+// searchTiers returns the FTS5 expressions for resources that have every string in
+// their titles, and for those that have some of them elsewhere. How many other
+// resources have them does not count: a score that changed with those would move
+// resources from page to page. A star at the end of a string stands for the rest of
+// its last word.
 func searchTiers(search []string) []string {
 	if len(search) == 0 {
 		return nil
@@ -238,16 +238,11 @@ func searchTiers(search []string) []string {
 			phrases[i] += " *"
 		}
 	}
-	all, some := strings.Join(phrases, " AND "), strings.Join(phrases, " OR ")
-	tiers := []string{
+	all := strings.Join(phrases, " AND ")
+	return []string{
 		fmt.Sprintf("{title} : (%s)", all),
-		fmt.Sprintf("((%s) AND {title} : (%s)) NOT {title} : (%s)", all, some, all),
-		fmt.Sprintf("(%s) NOT {title} : (%s)", all, some),
+		fmt.Sprintf("(%s) NOT {title} : (%[1]s)", all),
 	}
-	if len(search) == 1 {
-		tiers[1] = "" // no string is both
-	}
-	return tiers
 }
 
 // estimate finds the condition that leaves the fewest resources, if that is less
@@ -276,9 +271,6 @@ func (r *queryRun) estimate(few int64) error {
 
 // tier adds the members of one tier of a search, or of all without a search.
 func (r *queryRun) tier() error {
-	if len(r.search) > 0 && r.search[r.at.tier] == "" {
-		return nil
-	}
 	switch {
 	case len(r.q.OrderBy) == 0:
 		return r.fetch(byNumber)
@@ -393,26 +385,21 @@ func (r *queryRun) total() (int64, error) {
 		return r.members, nil
 	case !r.filled:
 		return int64(len(r.found)), nil
-	case len(r.search) == 0 && r.members > countedUpTo:
+	case r.members > countedUpTo:
 		return -1, nil
 	}
-	var sum, looked int64
+	var sum int64
 	for tier := range max(1, len(r.search)) {
-		if len(r.search) > 0 && r.search[tier] == "" {
-			continue
-		}
 		c := r.compile()
 		text, err := c.count(tier)
 		if err != nil {
 			return 0, err
 		}
-		var n, of int64
-		if err := r.tx.QueryRowContext(r.ctx, text, c.args...).Scan(&n, &of); err != nil {
+		var n int64
+		if err := r.tx.QueryRowContext(r.ctx, text, c.args...).Scan(&n); err != nil {
 			return 0, err
 		}
-		if sum, looked = sum+n, looked+of; looked > countedUpTo {
-			return -1, nil
-		}
+		sum += n
 	}
 	return sum, nil
 }

@@ -408,24 +408,13 @@ func (c *sqlText) sortKey(s *query.Sort, id string) error {
 	return nil
 }
 
-// count returns the SELECT that counts what a tier has, and, of a search, how many
-// resources had to be looked at for that, which it ends at countedUpTo.
+// count returns the SELECT that counts what a tier has.
 func (c *sqlText) count(tier int) (string, error) {
-	r := c.r
-	if len(r.search) > 0 && r.fewer == nil {
-		c.add(`SELECT coalesce(sum(ok), 0), count(*) FROM (SELECT `)
-		c.listed("t.rowid")
-		if err := c.terms(r.q.Where, "t.rowid", "x''", true, nil); err != nil {
-			return "", err
-		}
-		c.add(` AS ok FROM view_text t WHERE view_text MATCH ? LIMIT ?)`, r.search[tier], countedUpTo+1)
-		return c.b.String(), nil
-	}
-	c.add(`SELECT count(*), 0`)
+	c.add(`SELECT count(*)`)
 	id, done, err := c.from(collected, tier)
 	if err != nil {
 		return "", err
 	}
-	err = c.terms(r.q.Where, id, "x''", true, done)
+	err = c.terms(c.r.q.Where, id, "x''", true, done)
 	return c.b.String(), err
 }

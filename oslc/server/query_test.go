@@ -449,7 +449,7 @@ func TestQuery_search(t *testing.T) {
 	r.put(6, thing(6).Without(func(t rdf.Triple) bool { return t.P.Value == vocab.DCTermsTitle }))
 	for terms, want := range map[string]string{
 		`"thing 11"`:        "11:100 4:50",
-		`"11","thing"`:      "11:100 4:75",
+		`"11","thing"`:      "11:100 4:50",
 		`"LOWE"`:            "3:50",
 		`"löwe","eleven"`:   "3:50",
 		`"b"`:               "",
