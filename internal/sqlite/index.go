@@ -84,8 +84,12 @@ func number(set, order int64) int64 { return set<<orderBits | order }
 // indexAll indexes what a file of the schema before holds.
 func indexAll(ctx context.Context, tx *sql.Tx) error {
 	f := fold{ctx: ctx, tx: tx, names: &names{}}
-	if err := f.on.prepare(ctx, tx); err != nil {
-		return err
+	// Not all that a fold does: the other tables are still of an older schema.
+	for to, text := range f.on.indexing() {
+		var err error
+		if *to, err = tx.PrepareContext(ctx, text); err != nil {
+			return err
+		}
 	}
 	for after := int64(0); ; {
 		list, err := f.unindexed(after)
@@ -115,6 +119,16 @@ func indexAll(ctx context.Context, tx *sql.Tx) error {
 		if len(list) < readerChunk {
 			return f.saveMembers()
 		}
+	}
+}
+
+// indexing returns the statements that add to the index.
+func (s *foldStatements) indexing() map[**sql.Stmt]string {
+	const fact = `INSERT OR IGNORE INTO view_fact(resource, node, property, key) VALUES (?, ?, ?, ?)`
+	return map[**sql.Stmt]string{
+		&s.fact:  fact,
+		&s.facts: fact + strings.Repeat(`, (?, ?, ?, ?)`, factsAtOnce-1),
+		&s.stale: `INSERT OR IGNORE INTO view_stale(resource) VALUES (?)`,
 	}
 }
 
