@@ -182,8 +182,8 @@ func busProvider(title string) oslc.ServiceProvider {
 		Title:       title + " requests",
 		Description: "What the bus asked tools to do, and how that ended",
 		Services: []oslc.Service{{Domain: vocab.Auto, Collections: []oslc.Collection{
-			{Kind: "requests", Title: "Requests", ResourceTypes: []string{vocab.AutoAutomationRequest}},
-			{Kind: "results", Title: "Results", ResourceTypes: []string{vocab.AutoAutomationResult}},
+			{Kind: "requests", Title: "Requests", ResourceTypes: []string{vocab.AutoAutomationRequest}, Shape: requestShape()},
+			{Kind: "results", Title: "Results", ResourceTypes: []string{vocab.AutoAutomationResult}, Shape: resultShape()},
 		}}},
 	}
 }
@@ -446,5 +446,8 @@ func (e *Engine) oslcServer() *server.Server {
 }
 
 func (e *Engine) trsServer() *trs.Server {
-	return trs.NewServer(trs.Config{BaseURL: e.cfg.BaseURL, Store: e.views, PageSize: e.cfg.TRS.PageSize})
+	return trs.NewServer(trs.Config{
+		BaseURL: e.cfg.BaseURL, Store: e.views, Policy: e.cfg.TRS.policy(),
+		BaseAge: e.cfg.TRS.BaseAge, Latency: e.cfg.TRS.Latency, Pages: e.cache.Pages(),
+	})
 }
