@@ -194,6 +194,8 @@ func (e *Engine) compileRules() error {
 		Tools:    map[string][]automation.Action{},
 		Prefixes: namespace,
 		Prefixed: shorten,
+		Known:    vocab.Known,
+		Names:    vocab.Names,
 	}
 	for _, p := range e.connections() {
 		if p.adapter.Source != nil {

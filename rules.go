@@ -2,8 +2,11 @@ package oslcbus
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/oslcbus/oslcbus/automation"
 	"github.com/oslcbus/oslcbus/bus"
 	"github.com/oslcbus/oslcbus/oslc"
 )
@@ -88,4 +91,23 @@ func (e *Engine) deadLetter(ctx context.Context, topic string, d bus.Delivery, a
 	e.logger.WarnContext(ctx, "message set aside", "topic", topic, "offset", d.Offset, "event", d.ID(),
 		"attempts", attempts, "kind", oslc.KindOf(err), "err", err)
 	return bus.DeadLetter(topic, d, attempts, err, time.Now())
+}
+
+// Explain returns what each rule makes of an event, without asking for anything.
+// provider is the name of the connection that the event is of; empty means that
+// of the event's listener. It fails with kind Invalid when there is no such
+// connection.
+func (e *Engine) Explain(ev *oslc.Event, provider string) ([]automation.Explanation, error) {
+	var names []string
+	for _, p := range e.connections() {
+		names = append(names, p.name)
+		if provider == "" && strings.HasPrefix(ev.Listener+"#", p.uri+"#") {
+			provider = p.name
+		}
+	}
+	if !slices.Contains(names, provider) {
+		return nil, oslc.Errorf("oslcbus.explain", oslc.Invalid,
+			"which connection is the event of? Its listener is <%s>; the connections are: %s", ev.Listener, strings.Join(names, ", "))
+	}
+	return e.rules.Explain(ev, provider), nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
 
@@ -24,29 +25,67 @@ import (
 // over ten thousand values costs.
 const costLimit = 100_000
 
-// language is the CEL environment that rules are compiled in.
-func language() (*cel.Env, error) {
-	return cel.NewEnv(
+// A language is the CEL environment that rules are compiled in, and what it is told
+// of the names that they use.
+type language struct {
+	*cel.Env
+	known func(name string) error // of a prefixed name
+}
+
+func newLanguage(known func(name string) error) (*language, error) {
+	env, err := cel.NewEnv(
 		cel.Variable("event", cel.MapType(cel.StringType, cel.DynType)),
 		cel.Variable("resource", cel.MapType(cel.StringType, cel.DynType)),
 		cel.Variable("context", cel.MapType(cel.StringType, cel.DynType)),
 		ext.Strings(),
 	)
+	return &language{env, known}, err
+}
+
+// names checks the prefixed names by which an expression asks for properties of the
+// resource: resource["st2:ruleRef"].
+func (l *language) names(tree *cel.Ast) error {
+	var errs []error
+	ast.PostOrderVisit(tree.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind {
+			return
+		}
+		args := e.AsCall().Args()
+		if len(args) != 2 || !slices.Contains([]string{"_[_]", "_[?_]", "@in", "in"}, e.AsCall().FunctionName()) {
+			return
+		}
+		of, key := args[0], args[1]
+		if e.AsCall().FunctionName() != "_[_]" && key.Kind() == ast.IdentKind {
+			of, key = key, of // "name" in resource
+		}
+		if of.Kind() != ast.IdentKind || of.AsIdent() != "resource" || key.Kind() != ast.LiteralKind {
+			return
+		}
+		if name, ok := key.AsLiteral().Value().(string); ok && strings.Contains(name, ":") {
+			if err := l.known(name); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}))
+	return errors.Join(errs...)
 }
 
 // variables are the names that expressions may use.
 var variables = []string{"context", "event", "resource"}
 
-func compile(env *cel.Env, text string) (cel.Program, *cel.Type, error) {
+func compile(env *language, text string) (cel.Program, *cel.Type, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil, errors.New("there is no expression")
 	}
-	ast, issues := env.Compile(text)
+	tree, issues := env.Compile(text)
 	if issues.Err() != nil {
 		return nil, nil, errors.New(issueText(text, issues))
 	}
-	prg, err := env.Program(ast, cel.CostLimit(costLimit))
-	return prg, ast.OutputType(), err
+	if err := env.names(tree); err != nil {
+		return nil, nil, err
+	}
+	prg, err := env.Program(tree, cel.CostLimit(costLimit))
+	return prg, tree.OutputType(), err
 }
 
 // issueText is what CEL has to say of an expression, in one line.
@@ -162,7 +201,7 @@ func (o object) eval(vars map[string]any) (any, error) {
 }
 
 // compileValue compiles a value of the configuration, with the ${...} in it.
-func compileValue(env *cel.Env, v any) (template, error) {
+func compileValue(env *language, v any) (template, error) {
 	switch v := v.(type) {
 	case string:
 		return compileText(env, v)
@@ -192,7 +231,7 @@ func compileValue(env *cel.Env, v any) (template, error) {
 	return nil, fmt.Errorf("a value of type %T cannot be used", v)
 }
 
-func compileText(env *cel.Env, s string) (template, error) {
+func compileText(env *language, s string) (template, error) {
 	var parts text
 	for s != "" {
 		i := strings.Index(s, "${")

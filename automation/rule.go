@@ -60,6 +60,10 @@ type Scope struct {
 	// Prefixes resolves prefixes; Prefixed shortens an IRI by them.
 	Prefixes query.Prefixes
 	Prefixed func(iri string) string
+	// Known reports whether an IRI is a term of its vocabulary; nil means that all
+	// are. Names returns the local names of a vocabulary, for suggestions.
+	Known func(iri string) bool
+	Names func(namespace string) []string
 	// MaxHops bounds chains of requests that cause each other; 0 means
 	// DefaultMaxHops.
 	MaxHops int
@@ -104,7 +108,7 @@ type rule struct {
 // Compile checks and compiles rules. It fails with kind Invalid; the error holds
 // a *RuleError that says which rule and field.
 func Compile(configs []RuleConfig, scope Scope) (*Rules, error) {
-	env, err := language()
+	env, err := newLanguage(scope.name)
 	if err != nil {
 		return nil, oslc.E("automation.compile", err)
 	}
@@ -137,7 +141,7 @@ func (e *RuleError) Error() string { return fmt.Sprintf("rule %q: %v", e.Name, e
 // Unwrap returns the cause.
 func (e *RuleError) Unwrap() error { return e.Err }
 
-func compileRule(env *cel.Env, cfg RuleConfig, scope Scope) (rule, error) {
+func compileRule(env *language, cfg RuleConfig, scope Scope) (rule, error) {
 	r := rule{cfg: cfg}
 	if cfg.Name == "" {
 		return r, fieldf("name", "a rule needs a name")
@@ -153,6 +157,9 @@ func compileRule(env *cel.Env, cfg RuleConfig, scope Scope) (rule, error) {
 	var err error
 	if cfg.Where != "" {
 		if r.where, err = query.ParseWhere(cfg.Where, scope.Prefixes); err != nil {
+			return r, fieldf("where", "%w", err)
+		}
+		if err := scope.terms(r.where); err != nil {
 			return r, fieldf("where", "%w", err)
 		}
 	}
@@ -195,6 +202,9 @@ func (r *rule) onEvent(name string, scope Scope) error {
 		if !known {
 			return fieldf("on.events", "%q: no vocabulary has the prefix %q", name, prefix)
 		}
+		if err := scope.term(ns + local); err != nil {
+			return fieldf("on.events", "%w", err)
+		}
 		if c := oslc.ChangeOf(ns + local); c != 0 {
 			r.change = append(r.change, c)
 		} else {
@@ -204,7 +214,45 @@ func (r *rule) onEvent(name string, scope Scope) error {
 	return nil
 }
 
-func (r *rule) doAction(env *cel.Env, scope Scope) error {
+// name checks a prefixed name.
+func (s *Scope) name(name string) error {
+	prefix, local, _ := strings.Cut(name, ":")
+	ns, ok := s.Prefixes(prefix)
+	if !ok {
+		return fmt.Errorf("%q: no vocabulary has the prefix %q", name, prefix)
+	}
+	return s.term(ns + local)
+}
+
+// term checks an IRI: a slip in a name would make a condition that never holds.
+func (s *Scope) term(iri string) error {
+	if s.Known == nil || s.Known(iri) {
+		return nil
+	}
+	cut := 1 + strings.LastIndexAny(iri, "#/")
+	suggestion := ""
+	if s.Names != nil {
+		suggestion = Suggest(iri[cut:], s.Names(iri[:cut]))
+	}
+	return fmt.Errorf("there is no term %s%s", s.Prefixed(iri), suggestion)
+}
+
+// terms checks the properties of a condition.
+func (s *Scope) terms(w query.Where) error {
+	for i := range w {
+		if w[i].Property != "*" {
+			if err := s.term(w[i].Property); err != nil {
+				return err
+			}
+		}
+		if err := s.terms(w[i].Scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rule) doAction(env *language, scope Scope) error {
 	do := r.cfg.Do
 	actions, ok := scope.Tools[do.Tool]
 	if !ok {
@@ -277,24 +325,84 @@ func (rs *Rules) Match(e *oslc.Event, provider string) (matches []Match, looped 
 	return matches, looped
 }
 
+// An Explanation says what a rule makes of an event.
+type Explanation struct {
+	Match
+	// Reason says why there is no request; empty when there is one.
+	Reason string
+}
+
+// Explain returns what every rule makes of an event of the provider, and why.
+func (rs *Rules) Explain(e *oslc.Event, provider string) []Explanation {
+	out := make([]Explanation, len(rs.rules))
+	vars := values(e, provider, nil, rs.scope.Prefixed)
+	for i := range rs.rules {
+		r := &rs.rules[i]
+		x := &out[i]
+		x.Rule = r.cfg.Name
+		if x.Reason = r.misfit(e, provider, rs.scope.Prefixed); x.Reason != "" {
+			continue
+		}
+		vars["context"] = map[string]any{"base_url": rs.scope.BaseURL, "rule": r.cfg.Name}
+		ok, err := r.holds(vars)
+		switch {
+		case err != nil:
+			x.Err = err
+		case !ok:
+			x.Reason = "if: " + r.cfg.If + " is false"
+		case e.Hops >= rs.scope.MaxHops:
+			x.Reason = fmt.Sprintf("%d requests led to this event: that is a loop", e.Hops)
+		default:
+			x.Request, x.Err = r.request(e, vars, rs.scope.BaseURL)
+		}
+		if x.Err != nil {
+			x.Reason = x.Err.Error()
+		}
+	}
+	return out
+}
+
 func (r *rule) fits(e *oslc.Event, provider string) bool {
-	if r.cfg.On.Provider != provider {
+	if r.cfg.On.Provider != provider || !r.fitsKind(e) {
 		return false
 	}
-	if len(r.change)+len(r.types) > 0 && !slices.Contains(r.change, e.Change) &&
-		!slices.ContainsFunc(r.types, func(t string) bool { return slices.Contains(e.Types, t) }) {
-		return false
-	}
-	if len(r.where) == 0 {
-		return true
-	}
+	return len(r.where) == 0 || r.unmet(e) < 0
+}
+
+func (r *rule) fitsKind(e *oslc.Event) bool {
+	return len(r.change)+len(r.types) == 0 || slices.Contains(r.change, e.Change) ||
+		slices.ContainsFunc(r.types, func(t string) bool { return slices.Contains(e.Types, t) })
+}
+
+// unmet returns the index of the first condition that neither the resource nor the
+// event fulfils, -1 when all are fulfilled.
+func (r *rule) unmet(e *oslc.Event) int {
 	g, event, subject := e.Graph(), rdf.NewIRI(e.URI()), rdf.NewIRI(e.Subject)
 	for i := range r.where {
 		if t := &r.where[i]; !t.Match(g, subject) && !t.Match(g, event) {
-			return false
+			return i
 		}
 	}
-	return true
+	return -1
+}
+
+// misfit says why a rule is not for an event; empty: it is.
+func (r *rule) misfit(e *oslc.Event, provider string, prefixed func(string) string) string {
+	if r.cfg.On.Provider != provider {
+		return fmt.Sprintf("on.provider: it is for %s, the event is of %s", r.cfg.On.Provider, provider)
+	}
+	if !r.fitsKind(e) {
+		is := []string{e.Change.String()}
+		for _, t := range e.Types {
+			is = append(is, prefixed(t))
+		}
+		return fmt.Sprintf("on.events: it is for %s, the event is %s", strings.Join(r.cfg.On.Events, ", "), strings.Join(is, ", "))
+	}
+	if i := r.unmet(e); i >= 0 {
+		one := query.Query{Where: r.where[i : i+1]}
+		return "where: " + one.Values().Get(query.ParamWhere) + " does not hold"
+	}
+	return ""
 }
 
 func (r *rule) holds(vars map[string]any) (bool, error) {

@@ -49,6 +49,7 @@ func commands() []command {
 		{"token", "make an API token, or the hash of a password", "new [-file FILE [-keep]]|hash [-o text|json]", token},
 		{"ready", "ask a running bus whether it works", "[-within TIME] URL", ready},
 		{"requests", "ask tools for actions, and see what became of it", "create|list|show", requests},
+		{"rules", "try rules without asking for anything", "test", rules},
 		{"dlq", "look after what was set aside", "list|show|retry|drop", dlq},
 		{"rdf", "convert, compare and check RDF documents", "convert|compare|canon|validate", rdfCommand},
 		{"probe", "check how a server keeps to OSLC", "[-write] [-body FILE] [-user NAME -password-file FILE | -token-file FILE] [-level must|should|may] [-o text|json] URL", probeServer},
@@ -136,7 +137,7 @@ func flags(p *program, name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(p.err)
 	f.Usage = func() {
-		for _, c := range slices.Concat(commands(), rdfCommands(), requestsCommands(), dlqCommands()) {
+		for _, c := range slices.Concat(commands(), rdfCommands(), requestsCommands(), rulesCommands(), dlqCommands()) {
 			if c.name == name {
 				fmt.Fprintf(f.Output(), "usage: oslcbus %s %s\n\n%s%s.\n\n", c.name, c.usage, strings.ToUpper(c.summary[:1]), c.summary[1:])
 			}

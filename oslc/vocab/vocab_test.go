@@ -36,3 +36,21 @@ func TestTermsAreWhatTheirNamesSay(t *testing.T) {
 		}
 	}
 }
+
+func TestKnown(t *testing.T) {
+	t.Parallel()
+	for iri, want := range map[string]bool{
+		vocab.CMStatus: true, vocab.CM + "stauts": false, vocab.St2RuleStatus: true, vocab.St2 + "ruleStauts": false,
+		vocab.OSLCAction: true, vocab.Bus + "nothing": false, vocab.DCTerms + "abstract": true, "http://other.example/ns#x": true,
+		vocab.OSLC: false, "urn:x": true, "": true,
+	} {
+		if got := vocab.Known(iri); got != want {
+			t.Errorf("Known(%q) is %t", iri, got)
+		}
+	}
+	for _, ns := range []string{vocab.OSLC, vocab.CM, vocab.Auto, vocab.TRS, vocab.Events, vocab.Bus, vocab.St2} {
+		if len(vocab.Names(ns)) == 0 {
+			t.Errorf("no names of <%s>", ns)
+		}
+	}
+}

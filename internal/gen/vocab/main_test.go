@@ -11,7 +11,11 @@ import (
 
 func TestGeneratedFilesAreUpToDate(t *testing.T) {
 	t.Parallel()
-	files, err := generate()
+	own, err := os.ReadFile(filepath.Join(testkit.Root(t), "oslc", "vocab", "own.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := generate(own)
 	if err != nil {
 		t.Fatal(err)
 	}
