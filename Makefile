@@ -22,7 +22,7 @@ test: ## run the tests; what needs a real part that is absent says so
 test-race: ## the same under the race detector
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 
-parts: ## fetch the real parts that tests run on (Kafka, MongoDB) into .parts/
+parts: ## fetch the real parts that tests run on (Kafka, MongoDB, OSLC clients) into .parts/
 	internal/testkit/parts.sh
 
 lint: ## check format, imports between packages, and the usual mistakes

@@ -72,6 +72,12 @@ var queries = []struct {
 	{"two conditions, few fulfil them", func(r *rand.Rand) url.Values {
 		return url.Values{query.ParamWhere: {fmt.Sprintf(`dcterms:creator=<%s> and oslc_cm:closed=%t`, queryOwner(r.IntN(queryOwners)), r.IntN(2) == 0)}}
 	}},
+	{"two conditions, few fulfil them, 20 a page", func(r *rand.Rand) url.Values {
+		return url.Values{
+			query.ParamWhere:    {fmt.Sprintf(`dcterms:creator=<%s> and oslc_cm:closed=%t`, queryOwner(r.IntN(queryOwners)), r.IntN(2) == 0)},
+			query.ParamPageSize: {"20"},
+		}
+	}},
 	{"two conditions, many fulfil them", func(r *rand.Rand) url.Values {
 		return url.Values{query.ParamWhere: {fmt.Sprintf(`oslc_cm:status="status %d" and oslcbus:sequence>=%d`, r.IntN(10), r.IntN(5))}}
 	}},
@@ -99,7 +105,7 @@ var queries = []struct {
 	}},
 }
 
-// BenchmarkQuery measures a first page of 100 members, read from the database and
+// BenchmarkQuery measures a first page of 100 members, if nothing else is said, read from the database and
 // parsed. OSLCBUS_BENCH_RESOURCES says of how many resources; OSLCBUS_BENCH_DATA names
 // a folder that keeps them for the next run.
 func BenchmarkQuery(b *testing.B) {
