@@ -91,10 +91,61 @@ func (r RetryConfig) policy() bus.Retry {
 	return bus.Retry{Attempts: r.Attempts, Min: r.Min, Max: r.Max}
 }
 
-// TRSConfig says how tracked resource sets are served.
+// TRSConfig says how tracked resource sets are served, and what of their change
+// logs is kept. The sets tell these figures to their clients.
 type TRSConfig struct {
 	// PageSize is how many changes a segment and how many members a page has.
 	PageSize int64 `yaml:"page_size"`
+	// BaseAge is how old a base may be that lacks the newest change; default 1s.
+	// Clients that come within that time share its pages.
+	BaseAge time.Duration `yaml:"base_age"`
+	// Keep is how long changes are kept at least; default for ever. The topics keep
+	// theirs longer: a view that is made anew has the same changes.
+	Keep time.Duration `yaml:"keep"`
+	// KeepChanges is how many changes each set keeps at least; default all.
+	KeepChanges int64 `yaml:"keep_changes"`
+	// Latency is what clients are told about how soon a change is in the change log;
+	// default 1s.
+	Latency time.Duration `yaml:"latency"`
+}
+
+// Defaults of TRSConfig.
+const (
+	DefaultBaseAge = time.Second
+	DefaultLatency = time.Second
+)
+
+// leastKeep is the shortest time that changes can be kept: a client that reads
+// slowly must find what happened while it read (TRS 3.0, TRS-44).
+const leastKeep = time.Hour
+
+func (t *TRSConfig) complete(fail func(string, string, ...any) error) error {
+	if t.PageSize == 0 {
+		t.PageSize = trs.DefaultPageSize
+	}
+	if t.BaseAge == 0 {
+		t.BaseAge = DefaultBaseAge
+	}
+	if t.Latency == 0 {
+		t.Latency = DefaultLatency
+	}
+	switch {
+	case t.PageSize < 1 || t.PageSize > 10_000:
+		return fail("trs.page_size", "%d is not between 1 and 10000", t.PageSize)
+	case t.BaseAge < 0 || t.BaseAge > time.Hour:
+		return fail("trs.base_age", "%v is not between 0 and 1h", t.BaseAge)
+	case t.Latency < 0:
+		return fail("trs.latency", "%v is no duration that something takes", t.Latency)
+	case t.Keep != 0 && t.Keep < leastKeep:
+		return fail("trs.keep", "%v is less than %v: a client that reads slowly would miss changes", t.Keep, leastKeep)
+	case t.KeepChanges != 0 && t.KeepChanges < 2*t.PageSize:
+		return fail("trs.keep_changes", "%d is less than the two pages of %d that the newest segment may hold", t.KeepChanges, t.PageSize)
+	}
+	return nil
+}
+
+func (t *TRSConfig) policy() trs.Policy {
+	return trs.Policy{PageSize: t.PageSize, Keep: t.Keep, KeepChanges: t.KeepChanges}
 }
 
 // file is the top level of the YAML, whose connections are decoded in two steps.
@@ -212,11 +263,8 @@ func (c *Config) complete() error {
 	if c.Title == "" {
 		c.Title = DefaultTitle
 	}
-	if c.TRS.PageSize == 0 {
-		c.TRS.PageSize = trs.DefaultPageSize
-	}
-	if c.TRS.PageSize < 1 || c.TRS.PageSize > 10_000 {
-		return fail("trs.page_size", "%d is not between 1 and 10000", c.TRS.PageSize)
+	if err := c.TRS.complete(fail); err != nil {
+		return err
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {

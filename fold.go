@@ -83,6 +83,9 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 				return err
 			}
 			e.observe(p, partition, steps, d)
+			if err := e.truncate(ctx, p.sets[partition], steps); err != nil {
+				return err
+			}
 		}
 		if since := began.UnixMilli() - p.burst.Load(); since < burstLasts {
 			// The log comes first: while it takes a burst, folding leaves the source
@@ -95,6 +98,20 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 			return e.recreated(topic, err)
 		}
 	}
+}
+
+// truncate drops what a set need not keep any more. It looks when the steps have
+// filled a page.
+func (e *Engine) truncate(ctx context.Context, set string, steps []sqlite.Step) error {
+	size := e.cfg.TRS.PageSize
+	if len(steps) == 0 || steps[0].Offset/size == (steps[len(steps)-1].Offset+1)/size {
+		return nil
+	}
+	cut, err := e.cfg.TRS.policy().Cut(ctx, e.views, set, time.Now())
+	if err != nil || cut <= 0 {
+		return err
+	}
+	return e.views.Truncate(ctx, set, cut)
 }
 
 // passOver moves the views past records that the driver keeps to itself, so that

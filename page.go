@@ -11,6 +11,7 @@ import (
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/server"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
+	"github.com/oslcbus/oslcbus/trs"
 	"github.com/oslcbus/oslcbus/web"
 )
 
@@ -69,7 +70,7 @@ func linked(p *provider) web.Provider {
 
 // newest returns the latest changes of a set.
 func (e *Engine) newest(ctx context.Context, p *provider, set string) ([]web.Change, error) {
-	b, err := e.views.Bounds(ctx, set)
+	b, err := e.views.Bounds(ctx, set, trs.Newest)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func (e *Engine) results(ctx context.Context) ([]web.Result, error) {
 	self := e.self()
 	var out []web.Result
 	for _, set := range self.sets {
-		b, err := e.views.Bounds(ctx, set)
+		b, err := e.views.Bounds(ctx, set, trs.Newest)
 		if err != nil {
 			return nil, err
 		}

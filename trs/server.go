@@ -1,12 +1,17 @@
 package trs
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 	"github.com/oslcbus/oslcbus/oslc/server"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
@@ -16,25 +21,52 @@ type Config struct {
 	// BaseURL is the public address of the bus, without a slash at its end.
 	BaseURL string
 	Store   Store
-	// PageSize is how many orders a segment and how many members a page of the
-	// base has; 0 means DefaultPageSize.
-	PageSize int64
+	// Policy says how large pages are and what is kept; the sets tell it (S29).
+	Policy
+	// BaseAge is how old a base may be that does not have the newest change; 0 means
+	// that every base that is asked for has it. Clients that come within that time
+	// share pages.
+	BaseAge time.Duration
+	// Latency is how soon a change is to be in the change log, as the sets tell it; 0
+	// says nothing.
+	Latency time.Duration
+	// Pages keeps rendered pages on disk; nil means in memory alone.
+	Pages Pages
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
 }
 
 // Server answers for the tracked resource sets. Its methods are handlers; the
 // host's router calls them with the parts of the path.
 type Server struct {
-	cfg  Config
-	size int64
+	cfg   Config
+	size  int64
+	shelf shelf
+
+	mu    sync.Mutex
+	bases map[string]generation
+}
+
+// generation is the base that is offered now.
+type generation struct {
+	at   int64
+	mark uint64
+	made time.Time
 }
 
 // NewServer returns a Server. It does no I/O.
 func NewServer(cfg Config) *Server {
-	s := &Server{cfg: cfg, size: cfg.PageSize}
-	if s.size <= 0 {
-		s.size = DefaultPageSize
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	return s
+	return &Server{cfg: cfg, size: pageSize(cfg.PageSize), shelf: shelf{disk: cfg.Pages}, bases: map[string]generation{}}
+}
+
+func pageSize(n int64) int64 {
+	if n <= 0 {
+		return DefaultPageSize
+	}
+	return n
 }
 
 const immutable = "private, max-age=31536000, immutable"
@@ -44,51 +76,115 @@ func SetURI(base, set string) string { return base + "/trs/" + set }
 
 func (s *Server) uri(set string) string { return SetURI(s.cfg.BaseURL, set) }
 
-func (s *Server) segmentURI(set string, before int64) string {
-	return fmt.Sprintf("%s/log/before/%d", s.uri(set), before)
+// name is an order with a mark of the log up to it: it is never given to anything
+// else. Pages of another size are other pages.
+func (s *Server) name(order int64, mark uint64) string {
+	return fmt.Sprintf("%d.%016x", order, mark^uint64(s.size)*0x9e3779b97f4a7c15)
 }
 
-func (s *Server) pageURI(set string, at, after int64) string {
-	return fmt.Sprintf("%s/base/%d/%d", s.uri(set), at, after)
+// order reads what name wrote; the mark is checked by comparing names.
+func order(name string) (int64, bool) {
+	text, _, ok := strings.Cut(name, ".")
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, ok && err == nil && n >= 0
+}
+
+func (s *Server) segmentURI(set, name string) string { return s.uri(set) + "/log/before/" + name }
+
+func (s *Server) pageURI(set, name string, after int64) string {
+	return fmt.Sprintf("%s/base/%s/%d", s.uri(set), name, after)
 }
 
 // inlineAfter returns the order after which the inline segment begins: it covers
 // the page being filled and the one before it, so that a poll right after a cut
 // still finds the latest changes inline.
-func (s *Server) inlineAfter(newest int64) int64 {
-	return max(0, (newest-1)/s.size-1) * s.size
-}
+func inlineAfter(newest, size int64) int64 { return max(0, (newest-1)/size-1) * size }
 
-// Set answers with the TrackedResourceSet and its newest segment (checks S01 to
-// S04 of the tests).
-func (s *Server) Set(w http.ResponseWriter, r *http.Request, set string) error {
-	b, err := s.cfg.Store.Bounds(r.Context(), set)
-	if err != nil {
-		return err
+// reply answers with a page that is rendered once. keep says that it is immutable.
+func (s *Server) reply(w http.ResponseWriter, r *http.Request, path, tag string, keep bool, build func() (g *rdf.Graph, next string, err error)) error {
+	reply := server.Reply{Tag: tag}
+	if keep {
+		reply.CacheControl = immutable
 	}
-	after := s.inlineAfter(b.Newest)
-	return server.Reply{
-		Tag: fmt.Sprintf("%d.%d.%s", b.Newest, b.Oldest, short(b.Event)),
-		Graph: func() (*rdf.Graph, error) {
-			changes, err := s.cfg.Store.Changes(r.Context(), set, after, b.Newest)
+	reply.Rendered = func(f format.Format, gz bool) ([]byte, error) {
+		p, err := s.shelf.page(r.Context(), s.key(path, tag, f), keep, func() (*rendered, error) {
+			g, next, err := build()
 			if err != nil {
 				return nil, err
 			}
-			g := rdf.NewGraph()
-			log := rdf.NewBlank("log")
-			g.Node(s.uri(set)).A(vocab.TRSTrackedResourceSetClass).
-				Link(vocab.TRSBase, s.uri(set)+"/base").
-				Add(vocab.TRSChangeLog, log)
-			s.segment(g, log, set, changes, after, b)
-			return g, nil
-		},
-	}.Write(w, r)
+			body, err := format.Append(nil, g, f)
+			return &rendered{next: next, plain: body}, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if p.next != "" {
+			w.Header().Add("Link", "<"+p.next+`>; rel="next"`)
+		}
+		if gz && p.zip != nil {
+			return p.zip, nil
+		}
+		return p.plain, nil
+	}
+	return reply.Write(w, r)
 }
 
-// short is enough of an event's id to tell two logs with equal orders apart.
-func short(id string) string { return id[:min(8, len(id))] }
+// renderVersion is raised when pages are written in another way.
+const renderVersion = "1"
 
-func (s *Server) segment(g *rdf.Graph, log rdf.Term, set string, changes []Change, after int64, b Bounds) {
+func (s *Server) key(path, tag string, f format.Format) string {
+	return renderVersion + " " + s.cfg.BaseURL + path + " " + tag + " " + f.String()
+}
+
+// Set answers with the TrackedResourceSet and its newest segment (checks S01 to
+// S04 of docs/trs.md).
+func (s *Server) Set(w http.ResponseWriter, r *http.Request, set string) error {
+	b, err := s.cfg.Store.Bounds(r.Context(), set, Newest)
+	if err != nil {
+		return err
+	}
+	after := inlineAfter(b.Newest, s.size)
+	tag := s.name(b.Newest, b.Mark) + "." + strconv.FormatInt(b.Oldest, 10) + "." + s.policyTag()
+	return s.reply(w, r, "/"+set, tag, false, func() (*rdf.Graph, string, error) {
+		changes, err := s.cfg.Store.Changes(r.Context(), set, after, b.Newest)
+		if err != nil {
+			return nil, "", err
+		}
+		g := rdf.NewGraph()
+		log := rdf.NewBlank("log")
+		n := g.Node(s.uri(set)).A(vocab.TRSTrackedResourceSetClass).
+			Link(vocab.TRSBase, s.uri(set)+"/base").
+			Add(vocab.TRSChangeLog, log)
+		s.tell(n, b)
+		return g, "", s.segment(r.Context(), g, log, set, changes, after, b)
+	})
+}
+
+// policyTag changes with the figures that a set tells.
+func (s *Server) policyTag() string {
+	return fmt.Sprintf("%x.%x.%x.%x", s.cfg.BaseAge, s.cfg.Keep, s.cfg.KeepChanges, s.cfg.Latency)
+}
+
+const xsdDuration = "http://www.w3.org/2001/XMLSchema#duration"
+
+// tell adds the quality of service (S29) and the epoch.
+func (s *Server) tell(n rdf.Node, b Bounds) {
+	n.Int(vocab.BusPageSize, s.size)
+	for p, d := range map[string]time.Duration{vocab.BusBaseAge: s.cfg.BaseAge, vocab.BusKeepsFor: s.cfg.Keep, vocab.BusLatency: s.cfg.Latency} {
+		if d > 0 || p == vocab.BusBaseAge {
+			n.Add(p, rdf.Typed(duration(d), xsdDuration))
+		}
+	}
+	if s.cfg.KeepChanges > 0 {
+		n.Int(vocab.BusKeepsChanges, s.cfg.KeepChanges)
+	}
+	if b.Epoch != "" {
+		n.Link(vocab.BusEpoch, "urn:uuid:"+b.Epoch)
+	}
+}
+
+// segment adds a segment and its events, and the link to the one before.
+func (s *Server) segment(ctx context.Context, g *rdf.Graph, log rdf.Term, set string, changes []Change, after int64, b Bounds) error {
 	n := g.NodeOf(log).A(vocab.TRSChangeLogClass)
 	for _, c := range changes {
 		n.Link(vocab.TRSChange, "urn:uuid:"+c.Event)
@@ -97,132 +193,193 @@ func (s *Server) segment(g *rdf.Graph, log rdf.Term, set string, changes []Chang
 			Int(vocab.TRSOrder, c.Order).
 			Time(vocab.DCTermsCreated, c.Time)
 	}
-	if after >= b.Oldest && b.Oldest > 0 {
-		n.Link(vocab.TRSPrevious, s.segmentURI(set, after+1))
+	if after < b.Oldest || b.Oldest == 0 {
+		return nil
 	}
+	before, err := s.cfg.Store.Bounds(ctx, set, after)
+	if err != nil || before.Newest == 0 { // cut off meanwhile
+		return err
+	}
+	n.Link(vocab.TRSPrevious, s.segmentURI(set, s.name(after+1, before.Mark)))
+	return nil
 }
 
 // Segment answers with the older segment of the changes with an order less than
-// before, which must be one more than a multiple of the page size.
-func (s *Server) Segment(w http.ResponseWriter, r *http.Request, set, before string) error {
-	b, err := s.cfg.Store.Bounds(r.Context(), set)
+// the one in name, which is one more than a multiple of the page size.
+func (s *Server) Segment(w http.ResponseWriter, r *http.Request, set, name string) error {
+	const op = "trs.segment"
+	b, err := s.cfg.Store.Bounds(r.Context(), set, Newest)
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(before, 10, 64)
-	if err != nil || strconv.FormatInt(n, 10) != before || n <= 1 || (n-1)%s.size != 0 ||
-		n-1 > s.inlineAfter(b.Newest) {
-		return oslc.Errorf("trs.segment", oslc.NotFound, "no segment before order %q in this change log", before)
+	n, ok := order(name)
+	if !ok || n <= 1 || (n-1)%s.size != 0 || n-1 > inlineAfter(b.Newest, s.size) {
+		return oslc.Errorf(op, oslc.NotFound, "no segment before %q in this change log", name)
 	}
 	upTo := n - 1
 	after := upTo - s.size
-	switch {
-	case b.Cut >= upTo:
-		return oslc.Errorf("trs.segment", oslc.Gone, "the changes before order %d are not kept any more; the oldest is %d", n, b.Oldest)
-	case b.Oldest > upTo:
-		return oslc.Errorf("trs.segment", oslc.NotFound, "no change has an order below %d", n)
+	if b.Cut >= upTo {
+		return oslc.Errorf(op, oslc.Gone, "the changes before order %d are not kept any more; the oldest is %d", n, b.Oldest)
 	}
-	return server.Reply{
-		// A segment is complete when it appears and changes only if its tail, or
-		// the one before it, is cut off.
-		Tag:          fmt.Sprintf("%d.%d.%t", n, max(b.Oldest, after+1), after >= b.Oldest),
-		CacheControl: immutable,
-		Graph: func() (*rdf.Graph, error) {
-			changes, err := s.cfg.Store.Changes(r.Context(), set, after, upTo)
-			if err != nil {
-				return nil, err
-			}
-			g := rdf.NewGraph()
-			s.segment(g, rdf.NewIRI(s.segmentURI(set, n)), set, changes, after, b)
-			return g, nil
-		},
-	}.Write(w, r)
+	// A segment is complete when it appears and changes only when the one before it
+	// is cut off.
+	tag := fmt.Sprintf("%s.%d.%t", name, max(b.Oldest, after+1), after >= b.Oldest)
+	path := "/" + set + "/log/" + name
+	if err := s.known(path, tag, func() error { return s.checkMark(r.Context(), op, set, name, upTo, n) }); err != nil {
+		return err
+	}
+	return s.reply(w, r, path, tag, true, func() (*rdf.Graph, string, error) {
+		changes, err := s.cfg.Store.Changes(r.Context(), set, after, upTo)
+		if err != nil {
+			return nil, "", err
+		}
+		g := rdf.NewGraph()
+		if err := s.segment(r.Context(), g, rdf.NewIRI(s.segmentURI(set, name)), set, changes, after, b); err != nil {
+			return nil, "", err
+		}
+		return g, "", s.uncut(r.Context(), set, b)
+	})
 }
 
-// Base redirects to the first page of a base that is cut off at the newest
-// change (TRS 3.0, TRS-28).
-func (s *Server) Base(w http.ResponseWriter, r *http.Request, set string) error {
-	b, err := s.cfg.Store.Bounds(r.Context(), set)
+// uncut fails when the log was truncated since b was read: what was rendered
+// meanwhile may lack what its tag promises.
+func (s *Server) uncut(ctx context.Context, set string, b Bounds) error {
+	now, err := s.cfg.Store.Bounds(ctx, set, Newest)
+	if err == nil && now.Cut != b.Cut {
+		err = oslc.Errorf("trs.page", oslc.Unavailable, "the change log was truncated meanwhile; ask again")
+	}
+	return err
+}
+
+// known runs check unless the page is in memory, and so was checked before.
+func (s *Server) known(path, tag string, check func() error) error {
+	for _, f := range format.All() {
+		if s.shelf.get(s.key(path, tag, f)) != nil {
+			return nil
+		}
+	}
+	return check()
+}
+
+// checkMark refuses a name that has the mark of another history.
+func (s *Server) checkMark(ctx context.Context, op, set, name string, upTo, n int64) error {
+	at, err := s.cfg.Store.Bounds(ctx, set, upTo)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", s.pageURI(set, b.Newest, 0))
-	w.Header().Set("Cache-Control", "no-cache")
+	if at.Newest == 0 || s.name(n, at.Mark) != name {
+		return oslc.Errorf(op, oslc.NotFound, "%q is of another history: the log was restored or made anew, or pages have another size; begin at %s", name, s.uri(set))
+	}
+	return nil
+}
+
+// Base redirects to the first page of the base that is offered now (TRS 3.0,
+// TRS-28): of the one before until BaseAge is over, or else of one that is cut off
+// at the newest change.
+func (s *Server) Base(w http.ResponseWriter, r *http.Request, set string) error {
+	b, err := s.cfg.Store.Bounds(r.Context(), set, Newest)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	g, ok := s.bases[set]
+	// The empty base names no cutoff, which some clients never get over.
+	if !ok || g.at == 0 || g.at != b.Newest && (s.cfg.Now().Sub(g.made) >= s.cfg.BaseAge || g.at <= b.Cut) {
+		g = generation{b.Newest, b.Mark, s.cfg.Now()}
+		s.bases[set] = g
+	}
+	s.mu.Unlock()
+	h := w.Header()
+	h.Set("Location", s.pageURI(set, s.name(g.at, g.mark), 0))
+	h.Set("Cache-Control", "no-cache")
 	w.WriteHeader(http.StatusSeeOther)
 	return nil
 }
 
 // BasePage answers with the members after one page's last, of the base that is
-// cut off at an order. It says the same in the terms of TRS 3.0 (Link headers,
-// ldp:member) and in those that older readers look for (ldp:Page with
+// cut off at the order in name. It says the same in the terms of TRS 3.0 (Link
+// headers, ldp:member) and in those that older readers look for (ldp:Page with
 // ldp:nextPage, rdfs:member, ldp:Container).
-func (s *Server) BasePage(w http.ResponseWriter, r *http.Request, set, cutoff, page string) error {
+func (s *Server) BasePage(w http.ResponseWriter, r *http.Request, set, name, page string) error {
 	const op = "trs.base"
-	ctx := r.Context()
-	b, err := s.cfg.Store.Bounds(ctx, set)
+	b, err := s.cfg.Store.Bounds(r.Context(), set, Newest)
 	if err != nil {
 		return err
 	}
-	at, err1 := strconv.ParseInt(cutoff, 10, 64)
-	after, err2 := strconv.ParseInt(page, 10, 64)
-	if err1 != nil || err2 != nil || at < 0 || after < 0 || at > b.Newest || (after >= at && after > 0) {
-		return oslc.Errorf(op, oslc.NotFound, "no page %q of a base cut off at %q", page, cutoff)
+	at, ok := order(name)
+	after, err := strconv.ParseInt(page, 10, 64)
+	if !ok || err != nil || after < 0 || at > b.Newest || after >= at && after > 0 || strconv.FormatInt(after, 10) != page {
+		return oslc.Errorf(op, oslc.NotFound, "no page %q of a base cut off at %q", page, name)
 	}
-	cutoffEvent, err := s.cutoff(r, set, at, b)
+	if b.Cut > 0 && at <= b.Cut {
+		return oslc.Errorf(op, oslc.Gone, "the base cut off at %d has expired; ask for %s/base again", at, s.uri(set))
+	}
+	path, tag := "/"+set+"/base/"+name+"/"+page, name+"."+page
+	cutoff := rdf.Nil
+	err = s.known(path, tag, func() error {
+		if at == 0 {
+			if s.name(0, 0) != name {
+				return oslc.Errorf(op, oslc.NotFound, "no base is called %q", name)
+			}
+			return nil
+		}
+		is, err := s.cfg.Store.Bounds(r.Context(), set, at)
+		switch {
+		case err != nil:
+			return err
+		case is.Newest != at:
+			return oslc.Errorf(op, oslc.NotFound, "no change has order %d", at)
+		}
+		cutoff = "urn:uuid:" + is.Event
+		return s.checkMark(r.Context(), op, set, name, at, at)
+	})
 	if err != nil {
 		return err
-	}
-	members, err := s.cfg.Store.Members(ctx, set, at, after, int(s.size)+1)
-	if err != nil {
-		return err
-	}
-	if after > 0 && len(members) == 0 {
-		return oslc.Errorf(op, oslc.NotFound, "the base cut off at %d has no page after %d", at, after)
-	}
-	next := rdf.Nil
-	if len(members) > int(s.size) {
-		members = members[:s.size]
-		next = s.pageURI(set, at, members[len(members)-1].Since)
-		w.Header().Add("Link", "<"+next+`>; rel="next"`)
 	}
 	w.Header().Add("Link", "<"+vocab.LDPPage+`>; rel="type"`)
-	g := rdf.NewGraph()
-	n := g.Node(s.uri(set)+"/base").
+	return s.reply(w, r, path, tag, true, func() (*rdf.Graph, string, error) {
+		if at > 0 && cutoff == rdf.Nil { // known in another syntax
+			is, err := s.cfg.Store.Bounds(r.Context(), set, at)
+			if err != nil {
+				return nil, "", err
+			}
+			cutoff = "urn:uuid:" + is.Event
+		}
+		g, next, err := s.basePage(r.Context(), set, name, cutoff, at, after)
+		if err == nil {
+			err = s.uncut(r.Context(), set, b)
+		}
+		return g, next, err
+	})
+}
+
+func (s *Server) basePage(ctx context.Context, set, name, cutoff string, at, after int64) (g *rdf.Graph, next string, err error) {
+	members, err := s.cfg.Store.Members(ctx, set, at, after, int(s.size)+1)
+	if err != nil {
+		return nil, "", err
+	}
+	if after > 0 && len(members) == 0 {
+		return nil, "", oslc.Errorf("trs.base", oslc.NotFound, "the base cut off at %d has no page after %d", at, after)
+	}
+	if len(members) > int(s.size) {
+		members = members[:s.size]
+		next = s.pageURI(set, name, members[len(members)-1].Since)
+	}
+	base := s.uri(set) + "/base"
+	g = rdf.NewGraph()
+	n := g.Node(base).
 		A(vocab.TRSBaseClass, vocab.LDPDirectContainer, vocab.LDPContainer).
-		Link(vocab.TRSCutoffEvent, cutoffEvent).
-		Link(vocab.LDPMembershipResource, s.uri(set)+"/base").
+		Link(vocab.TRSCutoffEvent, cutoff).
+		Link(vocab.LDPMembershipResource, base).
 		Link(vocab.LDPHasMemberRelation, vocab.LDPMember)
 	for _, m := range members {
 		n.Link(vocab.LDPMember, m.URI).Link(vocab.RDFSMember, m.URI)
 	}
-	g.Node(s.pageURI(set, at, after)).A(vocab.LDPPage).
-		Link(vocab.LDPPageOf, s.uri(set)+"/base").
-		Link(vocab.LDPNextPage, next)
-	return server.Reply{
-		Tag:          fmt.Sprintf("%d.%d.%s", at, after, short(cutoffEvent[len(cutoffEvent)-12:])),
-		CacheControl: immutable,
-		Graph:        server.Graph(g),
-	}.Write(w, r)
-}
-
-// cutoff returns the URI of the change at the order, rdf:nil for order 0. A base
-// whose cutoff is not in the log any more is of no use to a client (S11).
-func (s *Server) cutoff(r *http.Request, set string, at int64, b Bounds) (string, error) {
-	if at == 0 {
-		if b.Cut > 0 {
-			return "", oslc.Errorf("trs.base", oslc.Gone, "the change log does not reach back to the beginning any more")
-		}
-		return rdf.Nil, nil
+	page := g.Node(s.pageURI(set, name, after)).A(vocab.LDPPage).Link(vocab.LDPPageOf, base)
+	if next == "" {
+		page.Link(vocab.LDPNextPage, rdf.Nil)
+	} else {
+		page.Link(vocab.LDPNextPage, next)
 	}
-	changes, err := s.cfg.Store.Changes(r.Context(), set, at-1, at)
-	if err != nil {
-		return "", err
-	}
-	switch {
-	case len(changes) == 1:
-		return "urn:uuid:" + changes[0].Event, nil
-	case at <= b.Cut:
-		return "", oslc.Errorf("trs.base", oslc.Gone, "the base cut off at %d has expired; ask for %s/base again", at, s.uri(set))
-	}
-	return "", oslc.Errorf("trs.base", oslc.NotFound, "no change has order %d", at)
+	return g, next, nil
 }

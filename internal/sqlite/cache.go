@@ -62,7 +62,7 @@ func openCache(ctx context.Context, path string) (*Cache, error) {
 		err = oslc.Errorf("sqlite.cache", oslc.Invalid, "schema %d", version)
 	}
 	if err == nil {
-		_, err = db.ExecContext(ctx, cacheSchema)
+		_, err = db.ExecContext(ctx, cacheSchema+";"+pageSchema)
 	}
 	if err != nil {
 		return nil, classify(errors.Join(err, db.Close()))

@@ -27,7 +27,7 @@ import (
 
 // schemaVersion is the PRAGMA user_version of a file this program writes. A file
 // with a higher one is refused; one with a lower one is migrated in place.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // DB is an open database file. Its methods may be called concurrently.
 type DB struct {
@@ -40,6 +40,7 @@ type DB struct {
 	names      *names   // of containers and properties; guarded by writing
 	properties sync.Map // columnName to number, for reading
 	texts      texts
+	bounds     bounds
 
 	appends appendStatements // on w
 
@@ -141,6 +142,7 @@ var migrations = []struct {
 }{
 	{text: logSchema + viewSchema},
 	{text: indexSchema, then: indexAll},
+	{text: trsSchema, then: markAll},
 }
 
 // Path returns the file's name.

@@ -34,51 +34,6 @@ func (v *Views) AddSet(ctx context.Context, name string) error {
 	}))
 }
 
-// Bounds implements trs.Store.
-func (v *Views) Bounds(ctx context.Context, set string) (trs.Bounds, error) {
-	var b trs.Bounds
-	id, err := v.setID(ctx, set)
-	if err != nil {
-		return b, err
-	}
-	err = v.db.r.QueryRowContext(ctx, `SELECT "order", event FROM view_change WHERE "set"=? ORDER BY "order" DESC LIMIT 1`, id).
-		Scan(&b.Newest, &b.Event)
-	if errors.Is(err, sql.ErrNoRows) {
-		return b, nil
-	}
-	if err == nil {
-		err = v.db.r.QueryRowContext(ctx, `SELECT "order" FROM view_change WHERE "set"=? ORDER BY "order" LIMIT 1`, id).Scan(&b.Oldest)
-	}
-	return b, oslc.E("sqlite.bounds", classify(err))
-}
-
-// Changes implements trs.Store.
-func (v *Views) Changes(ctx context.Context, set string, after, upTo int64) ([]trs.Change, error) {
-	const op = "sqlite.changes"
-	id, err := v.setID(ctx, set)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := v.db.r.QueryContext(ctx, `SELECT c."order", c.event, c.kind, r.uri, c.time
-		FROM view_change c JOIN view_resource r ON r.id = c.resource
-		WHERE c."set"=? AND c."order">? AND c."order"<=? ORDER BY c."order" DESC`, id, after, upTo)
-	if err != nil {
-		return nil, oslc.E(op, classify(err))
-	}
-	defer rows.Close()
-	var out []trs.Change
-	for rows.Next() {
-		var c trs.Change
-		var ms int64
-		if err := rows.Scan(&c.Order, &c.Event, &c.Kind, &c.Changed, &ms); err != nil {
-			return nil, oslc.E(op, classify(err))
-		}
-		c.Time = milli(ms)
-		out = append(out, c)
-	}
-	return out, oslc.E(op, classify(rows.Err()))
-}
-
 // Members implements trs.Store.
 func (v *Views) Members(ctx context.Context, set string, at, after int64, limit int) ([]trs.Member, error) {
 	const op = "sqlite.members"

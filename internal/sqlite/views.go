@@ -141,6 +141,7 @@ func (v *Views) Apply(ctx context.Context, place Place, steps []Step) error {
 		learned, stale = f.names, f.texts
 		return err
 	}, func() {
+		v.db.bounds.changed()
 		v.db.names = learned
 		if stale {
 			v.db.texts.poke()
@@ -192,7 +193,7 @@ func (s *foldStatements) prepare(ctx context.Context, on interface {
 			graph=coalesce(?, graph) WHERE id=?`,
 		&s.join:   `INSERT INTO view_member("set", since, resource) VALUES (?, ?, ?)`,
 		&s.leave:  `UPDATE view_member SET until=? WHERE "set"=? AND since=?`,
-		&s.change: `INSERT INTO view_change("set", "order", event, kind, resource, time) VALUES (?, ?, ?, ?, ?, ?)`,
+		&s.change: `INSERT INTO view_change("set", "order", event, kind, resource, time, mark) VALUES (?, ?, ?, ?, ?, ?, ?)`,
 		&s.fact:   `INSERT OR IGNORE INTO view_fact(resource, node, property, key) VALUES (?, ?, ?, ?)`,
 		&s.facts: `INSERT OR IGNORE INTO view_fact(resource, node, property, key) VALUES (?, ?, ?, ?)` +
 			strings.Repeat(`, (?, ?, ?, ?)`, factsAtOnce-1),
@@ -245,6 +246,7 @@ type changeRow struct {
 	kind  oslc.Change
 	r     *row
 	time  int64
+	types []string
 }
 
 func (f *fold) begin(p Place) error {
@@ -304,7 +306,7 @@ func (f *fold) step(s *Step) error {
 			r.graph = rdf.NewGraph()
 		}
 	}
-	f.changes = append(f.changes, changeRow{order, e.ID, e.Change, r, r.modified})
+	f.changes = append(f.changes, changeRow{order, e.ID, e.Change, r, r.modified, e.Types})
 	return nil
 }
 
@@ -373,10 +375,8 @@ func (f *fold) end(p Place) error {
 			return err
 		}
 	}
-	for _, c := range f.changes {
-		if _, err := f.on.change.ExecContext(f.ctx, f.set, c.order, c.event, int(c.kind), c.r.id, c.time); err != nil {
-			return err
-		}
+	if err := f.addChanges(); err != nil {
+		return err
 	}
 	if err := f.saveMembers(); err != nil {
 		return err

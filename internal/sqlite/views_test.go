@@ -37,6 +37,10 @@ func newHarness(tb testing.TB) trstest.Harness {
 
 func (h *harness) Store() trs.Store { return h.db.Views() }
 
+func (h *harness) Truncate(upTo int64) error {
+	return h.db.Views().Truncate(context.Background(), trstest.Set, upTo)
+}
+
 func (h *harness) Reopen() error {
 	if err := h.db.Close(); err != nil {
 		return err

@@ -224,6 +224,10 @@ var errNotAcceptable = Statusf(http.StatusNotAcceptable,
 type Reply struct {
 	// Graph makes the graph; it is not called when the client has it already.
 	Graph func() (*rdf.Graph, error)
+	// Rendered gives the body itself, in the syntax and, where gz is set, compressed
+	// with gzip. It is for what was rendered before, and stands instead of Graph; Tag
+	// must be set.
+	Rendered func(f format.Format, gz bool) ([]byte, error)
 	// Tag names the state of what is answered, whatever the syntax: it becomes the
 	// ETag together with the syntax. Empty means a digest of the body.
 	Tag string
@@ -254,7 +258,14 @@ func (p Reply) Write(w http.ResponseWriter, r *http.Request) error {
 		sum := sha256.Sum256(body)
 		p.Tag = base64.RawURLEncoding.EncodeToString(sum[:12])
 	}
-	tag := `"` + p.Tag + "-" + f.String() + `"`
+	tag, gz := p.Tag+"-"+f.String(), false
+	if p.Rendered != nil {
+		vary(h, "Accept-Encoding")
+		if gz = acceptsGzip(r); gz {
+			tag += "-gzip" // other bytes (RFC 9110, 8.8.3)
+		}
+	}
+	tag = `"` + tag + `"`
 	h.Set("ETag", tag)
 	h.Set("Cache-Control", p.CacheControl)
 	safe := r.Method == http.MethodGet || r.Method == http.MethodHead
@@ -265,9 +276,17 @@ func (p Reply) Write(w http.ResponseWriter, r *http.Request) error {
 	}
 	if body == nil {
 		var err error
-		if body, err = p.body(f); err != nil {
+		if p.Rendered != nil {
+			body, err = p.Rendered(f, gz)
+		} else {
+			body, err = p.body(f)
+		}
+		if err != nil {
 			h.Del("ETag")
 			return err
+		}
+		if gz {
+			h.Set("Content-Encoding", "gzip")
 		}
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -287,6 +306,28 @@ func (p Reply) body(f format.Format) ([]byte, error) {
 		return nil, err
 	}
 	return format.Append(nil, g, f)
+}
+
+// acceptsGzip reports whether the client takes a body that is compressed with gzip
+// (RFC 9110, 12.5.3).
+func acceptsGzip(r *http.Request) bool {
+	accepts := false
+	for one := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, q, _ := strings.Cut(one, ";")
+		name = strings.ToLower(strings.TrimSpace(name))
+		if name != "gzip" && name != "x-gzip" && name != "*" {
+			continue
+		}
+		weight := 1.0
+		if v, ok := strings.CutPrefix(strings.ReplaceAll(q, " ", ""), "q="); ok {
+			weight, _ = strconv.ParseFloat(v, 64)
+		}
+		if name != "*" {
+			return weight > 0
+		}
+		accepts = weight > 0
+	}
+	return accepts
 }
 
 // matches reports whether an If-None-Match or If-Match header names the tag

@@ -127,6 +127,16 @@ const (
 	BusMaxPageSize = Bus + "maxPageSize"
 	// BusRequester is the name of who asked for something.
 	BusRequester = Bus + "requester"
+	// BusEpoch names the beginning of a change log: one that was made anew has
+	// another.
+	BusEpoch = Bus + "epoch"
+	// BusBaseAge is how old the newest base of a tracked resource set may be,
+	// BusKeepsFor and BusKeepsChanges how long and how many changes are kept at
+	// least, and BusLatency how soon a change is to be in the change log.
+	BusBaseAge      = Bus + "baseAge"
+	BusKeepsFor     = Bus + "keepsFor"
+	BusKeepsChanges = Bus + "keepsChanges"
+	BusLatency      = Bus + "latency"
 	// BusReason says in words why something was or was not done.
 	BusReason = Bus + "reason"
 )
