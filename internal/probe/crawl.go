@@ -164,17 +164,23 @@ func (p *prober) provider(e *exchange) {
 			continue
 		}
 		for _, n := range g.Objects(s.node, vocab.OSLCCreationFactory) {
-			s.factories = append(s.factories, capability{service: s, url: g.Value(n, vocab.OSLCCreation),
-				types: values(g, n, vocab.OSLCResourceType), shapes: values(g, n, vocab.OSLCResourceShape)})
+			s.factories = append(s.factories, capability{
+				service: s, url: g.Value(n, vocab.OSLCCreation),
+				types: values(g, n, vocab.OSLCResourceType), shapes: values(g, n, vocab.OSLCResourceShape),
+			})
 		}
 		for _, n := range g.Objects(s.node, vocab.OSLCQueryCapability) {
-			s.queries = append(s.queries, capability{service: s, url: g.Value(n, vocab.OSLCQueryBase),
-				types: values(g, n, vocab.OSLCResourceType), shapes: values(g, n, vocab.OSLCResourceShape)})
+			s.queries = append(s.queries, capability{
+				service: s, url: g.Value(n, vocab.OSLCQueryBase),
+				types: values(g, n, vocab.OSLCResourceType), shapes: values(g, n, vocab.OSLCResourceShape),
+			})
 		}
 		for _, kind := range []string{vocab.OSLCSelectionDialog, vocab.OSLCCreationDialog} {
 			for _, n := range g.Objects(s.node, kind) {
-				s.dialogs = append(s.dialogs, dialog{service: s, creation: kind == vocab.OSLCCreationDialog, url: g.Value(n, vocab.OSLCDialog),
-					node: n, types: values(g, n, vocab.OSLCResourceType), usage: values(g, n, vocab.OSLCUsage)})
+				s.dialogs = append(s.dialogs, dialog{
+					service: s, creation: kind == vocab.OSLCCreationDialog, url: g.Value(n, vocab.OSLCDialog),
+					node: n, types: values(g, n, vocab.OSLCResourceType), usage: values(g, n, vocab.OSLCUsage),
+				})
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/oslcbus/oslcbus/oslc"
@@ -84,9 +85,9 @@ func (p *prober) get(ctx context.Context, url, accept string, header ...string) 
 		if err != nil {
 			break
 		}
-		passed := append(e.redirects, to)
-		e = p.do(ctx, http.MethodGet, to, nil, header...)
-		e.redirects = passed
+		next := p.do(ctx, http.MethodGet, to, nil, header...)
+		next.redirects = append(slices.Clone(e.redirects), to)
+		e = next
 	}
 	e.asked = url
 	p.cache[key] = e

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -82,9 +83,7 @@ func serve(t *testing.T, f fault) string {
 			f.out(seen, a)
 		}
 		a.header.Del("Content-Length")
-		for name, values := range a.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), a.header)
 		w.WriteHeader(a.status)
 		_, _ = io.WriteString(w, a.body)
 	}))
@@ -222,10 +221,10 @@ var resource = regexp.MustCompile(`^/services/[a-z0-9]+/(changeRequests|requests
 const rules = "/services/st2/changeRequests"
 
 // swap replaces text in the bodies of answers for a path.
-func swap(path, old, new string) fault {
+func swap(path, from, to string) fault {
 	return fault{out: func(r *http.Request, a *answer) {
 		if isPath(r, path) {
-			a.body = strings.ReplaceAll(a.body, old, new)
+			a.body = strings.ReplaceAll(a.body, from, to)
 		}
 	}}
 }
@@ -290,7 +289,7 @@ func TestHostile(t *testing.T) {
 				a.body = a.body[:len(a.body)/2]
 			}
 		}}},
-		"formats differ": {"C03", fault{out: func(r *http.Request, a *answer) {
+		"formats differ": {"C03", fault{out: func(_ *http.Request, a *answer) {
 			if strings.Contains(a.header.Get("Content-Type"), "turtle") {
 				a.body = strings.ReplaceAll(a.body, "oslcbus", "something else")
 			}
