@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -446,8 +445,11 @@ func TestDialog_form(t *testing.T) {
 		method, path, mediaType string
 		want                    int
 	}{
-		{http.MethodPost, page, "text/turtle", 415}, {http.MethodDelete, page, "", 405}, {http.MethodGet, page + "?prefill=gone", "", 410},
-		{http.MethodGet, "/services/pad/dialogs/notes/other", "", 404}, {http.MethodPost, "/services/pad/dialogs/notes/selection", "text/turtle", 405},
+		{http.MethodPost, page, "text/turtle", 415},
+		{http.MethodDelete, page, "", 405},
+		{http.MethodGet, page + "?prefill=gone", "", 410},
+		{http.MethodGet, "/services/pad/dialogs/notes/other", "", 404},
+		{http.MethodPost, "/services/pad/dialogs/notes/selection", "text/turtle", 405},
 	} {
 		if w := call(h, c.method, c.path, "x", "Content-Type", c.mediaType); w.Code != c.want {
 			t.Errorf("%s %s: %d, want %d", c.method, c.path, w.Code, c.want)
@@ -527,7 +529,9 @@ func FuzzBodies(f *testing.F) {
 		h := padServer(p)
 		path, _ := postNote(t, h, `<> a oslc_cm:ChangeRequest ; dcterms:title "one" .`)
 		targets := []struct{ method, path string }{
-			{http.MethodPost, notes}, {http.MethodPut, path}, {http.MethodPost, "/services/pad/dialogs/notes/creation"},
+			{http.MethodPost, notes},
+			{http.MethodPut, path},
+			{http.MethodPost, "/services/pad/dialogs/notes/creation"},
 			{http.MethodPost, "/services/pad/dialogs/notes/creation/page"},
 		}
 		to := targets[int(target)%len(targets)]
