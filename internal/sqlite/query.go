@@ -147,10 +147,12 @@ func (r *queryRun) find() error {
 	if r.fewer == nil && len(r.search) == 0 && len(r.q.Where) > 0 && r.members > int64(r.views.scanned) {
 		if len(r.q.OrderBy) == 0 || len(r.q.OrderBy[0].Path) == 1 {
 			r.limit = r.views.scanned
-			if err := r.tiers(); err != nil || r.filled {
+			err := r.tiers()
+			r.limit = 0
+			if err != nil || r.filled {
 				return err
 			}
-			r.limit, r.found = 0, nil
+			r.found = nil
 		}
 		// To collect resources costs as much as there are; to go through all in
 		// order until a page is full costs the more, the fewer there are. The two
