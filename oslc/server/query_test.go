@@ -36,6 +36,7 @@ const (
 type queryRig struct {
 	t      testing.TB
 	views  *sqlite.Views
+	handle http.Handler
 	url    string
 	offset int64
 }
@@ -63,12 +64,13 @@ func newQueryRig(t testing.TB, things int) *queryRig {
 			Domain: vocab.CM, Collections: []oslc.Collection{{Kind: "things", Title: "Things", ResourceTypes: []string{vocab.CMChangeRequest}, Shape: sh}},
 		}}}},
 	})
-	web := httptest.NewServer(server.Handler(nil, func(w http.ResponseWriter, req *http.Request) error {
+	r.handle = server.Handler(nil, func(w http.ResponseWriter, req *http.Request) error {
 		if strings.HasSuffix(req.URL.Path, "/query") {
 			return s.Shape(w, req, "tool", "things", true)
 		}
 		return s.Collection(w, req, "tool", "things")
-	}))
+	})
+	web := httptest.NewServer(r.handle)
 	t.Cleanup(web.Close)
 	r.url = web.URL
 	return r
@@ -598,4 +600,48 @@ func TestQuery_saysWhatItCan(t *testing.T) {
 	if g := r.get(queryBase); len(members(t, g)) != 0 || g.Value(info(t, g), vocab.OSLCTotalCount) != "0" {
 		t.Error("an empty collection is not empty")
 	}
+}
+
+// No query ends in anything but an answer or an honest refusal, as RDF.
+func FuzzQuery(f *testing.F) {
+	r := newQueryRig(f, 20)
+	g := r.get(ask("oslc.pageSize", "3", "oslc.orderBy", "-dcterms:title"))
+	next, err := url.Parse(g.Value(info(f, g), vocab.OSLCNextPage))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(next.RawQuery, "")
+	for _, seed := range []string{
+		`oslc.where=dcterms:creator{foaf:name="Ann 1" and *!=true}&oslc.select=*{*},dcterms:title&oslc.orderBy=dcterms:creator{-foaf:name}`,
+		`oslc.where=dcterms:title in ["a","b"@en,<http://x/>,1,2.5] and rdf:type>=oslc_cm:X&oslc.paging=false`,
+		`oslc.where=*{*{*{*{*="x"}}}}&oslc.searchTerms="thing*","OR","\"NEAR( "&oslc.orderBy=-dcterms:title&oslc.pageSize=2`,
+		`oslc.where%3D*%3D1%26oslc.pageSize%3D3`, `page=AQ&oslc.properties=rdfs:member{rdf:nil}`,
+	} {
+		f.Add(seed, "")
+		f.Add("oslc.pageSize=2", seed)
+	}
+	f.Fuzz(func(t *testing.T, raw, form string) {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/services/tool/things", http.NoBody)
+		if form != "" {
+			req = httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/services/tool/things", strings.NewReader(form))
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		req.URL.RawQuery = raw
+		w := httptest.NewRecorder()
+		r.handle.ServeHTTP(w, req)
+		g, err := format.Parser{}.Parse(w.Body.Bytes(), format.RDFXML, "", rdf.Limits{})
+		if err != nil {
+			t.Fatalf("%d: %v in\n%s", w.Code, err, w.Body)
+		}
+		switch w.Code {
+		case http.StatusOK:
+			info(t, g)
+		case http.StatusBadRequest, http.StatusNotImplemented, http.StatusRequestEntityTooLarge:
+			if message(g) == "" {
+				t.Errorf("%d without a message", w.Code)
+			}
+		default:
+			t.Errorf("%d: %s", w.Code, message(g))
+		}
+	})
 }
