@@ -95,14 +95,14 @@ rules:
     on: {provider: st2, events: [created]}
     do: {tool: jira, action: create-issue, with: {project: DEMO, type: Task, summary: '%s'}}
 `
-	r := newRig(t, fmt.Sprintf(yaml, `${resource["st2:nothing"]}`)).start()
+	r := newRig(t, fmt.Sprintf(yaml, `${resource["st2:ruleCriteria"]}`)).start()
 	r.create("r")
 	r.eventually("the letter", func() bool { return len(r.letters()) == 1 })
 	l := r.letters()[0]
-	if l.Topic != "st2_event" || !strings.Contains(l.Reason, "st2:nothing") {
+	if l.Topic != "st2_event" || !strings.Contains(l.Reason, "st2:ruleCriteria") {
 		t.Errorf("the letter is %+v", l)
 	}
-	if resp, body := r.send(http.MethodPost, "/dlq/"+l.ID+"/retry", ""); resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, "st2:nothing") {
+	if resp, body := r.send(http.MethodPost, "/dlq/"+l.ID+"/retry", ""); resp.StatusCode != http.StatusBadRequest || !strings.Contains(body, "st2:ruleCriteria") {
 		t.Errorf("retry with the same rule: %s: %s", resp.Status, body)
 	}
 	r.halt()

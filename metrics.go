@@ -51,7 +51,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "oslcbus_dead_letters_total", Help: "Messages set aside.",
 		}, []string{"topic"}),
 		looped: f.NewCounter(prometheus.CounterOpts{
-			Name: "oslcbus_loops_total", Help: "Events that no rule answered because too many requests led to them.",
+			Name: "oslcbus_loops_total", Help: "Events that a rule did not answer because they are its own echo, or too many requests led to them.",
 		}),
 		noticed: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "oslcbus_adapter_total", Help: "What adapters noticed, such as documents that do not fit.",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -40,6 +41,8 @@ type rig struct {
 	jiraURL string
 	// jiraFault, when set, answers instead of Jira while it returns true.
 	jiraFault func(w http.ResponseWriter, r *http.Request) bool
+
+	registry adapters.Registry // beside the adapters that there are
 
 	engine *oslcbus.Engine
 	addr   string
@@ -197,6 +200,7 @@ func (r *rig) launch() {
 		a.Source = gated{a.Source, &r.gate}
 		return a, err
 	}
+	maps.Copy(registry, r.registry)
 	reg := prometheus.NewRegistry()
 	r.engine, err = oslcbus.New(cfg, oslcbus.Options{
 		Adapters: registry, Listener: ln, Registerer: reg, Gatherer: reg,

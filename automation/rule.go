@@ -295,8 +295,9 @@ type Match struct {
 }
 
 // Match returns what the rules make of an event of the provider, in the order of
-// the rules. An event at the end of a chain of MaxHops requests matches nothing;
-// looped reports that it would have.
+// the rules. An event at the end of a chain of MaxHops requests matches nothing,
+// and a rule does not act on a tool that the chain came through; looped reports
+// that one would have.
 func (rs *Rules) Match(e *oslc.Event, provider string) (matches []Match, looped bool) {
 	var vars map[string]any
 	for i := range rs.rules {
@@ -312,7 +313,7 @@ func (rs *Rules) Match(e *oslc.Event, provider string) (matches []Match, looped 
 		if err == nil && !ok {
 			continue
 		}
-		if e.Hops >= rs.scope.MaxHops {
+		if r.back(e, provider) || e.Hops >= rs.scope.MaxHops {
 			looped = true
 			continue
 		}
@@ -350,6 +351,8 @@ func (rs *Rules) Explain(e *oslc.Event, provider string) []Explanation {
 			x.Err = err
 		case !ok:
 			x.Reason = "if: " + r.cfg.If + " is false"
+		case r.back(e, provider):
+			x.Reason = fmt.Sprintf("do.tool: the chain that led to this event came through %s already", r.cfg.Do.Tool)
 		case e.Hops >= rs.scope.MaxHops:
 			x.Reason = fmt.Sprintf("%d requests led to this event: that is a loop", e.Hops)
 		default:
@@ -360,6 +363,13 @@ func (rs *Rules) Explain(e *oslc.Event, provider string) []Explanation {
 		}
 	}
 	return out
+}
+
+// back reports whether a rule would lead a chain back to a tool that it came
+// through: two tools that mirror each other would never come to rest. What people
+// and programs change themselves is the beginning of a chain.
+func (r *rule) back(e *oslc.Event, provider string) bool {
+	return e.Hops > 0 && (slices.Contains(e.Via, r.cfg.Do.Tool) || provider == r.cfg.Do.Tool)
 }
 
 func (r *rule) fits(e *oslc.Event, provider string) bool {
@@ -431,9 +441,17 @@ func (r *rule) request(e *oslc.Event, vars map[string]any, base string) (oslc.Re
 		Title:  r.cfg.Do.Action + " on " + r.cfg.Do.Tool,
 		Tool:   r.cfg.Do.Tool,
 		Action: r.action.IRI, Target: e.Subject, Event: e.URI(), Rule: r.cfg.Name,
-		Hops: e.Hops + 1, Created: e.Time, State: oslc.New,
+		Hops: e.Hops + 1, Via: via(e, r.cfg.On.Provider), Created: e.Time, State: oslc.New,
 		Parameters: params.(map[string]any),
 	}, nil
+}
+
+// via is the way that led to an event of the provider, with the provider.
+func via(e *oslc.Event, provider string) []string {
+	if slices.Contains(e.Via, provider) {
+		return e.Via
+	}
+	return append(slices.Clone(e.Via), provider)
 }
 
 // BusProvider is the name of the provider that has the requests and results.

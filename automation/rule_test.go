@@ -199,7 +199,7 @@ func TestRequest(t *testing.T) {
 		ID:    "03d4cff1-1dee-59d1-92cb-1ece9d21ec02",
 		URI:   "https://bus.example/services/bus/requests/03d4cff1-1dee-59d1-92cb-1ece9d21ec02",
 		Title: "create-issue on jira", Tool: "jira", Action: "https://bus.example/ns#CreateIssue",
-		Target: e.Subject, Event: e.URI(), Rule: "ticket", Hops: 3, Created: e.Time, State: oslc.New,
+		Target: e.Subject, Event: e.URI(), Rule: "ticket", Hops: 3, Via: []string{"st2"}, Created: e.Time, State: oslc.New,
 		Parameters: map[string]any{"summary": "x"},
 	}
 	if d := cmp.Diff(want, m[0].Request); d != "" {
@@ -242,6 +242,36 @@ func TestHops(t *testing.T) {
 		}
 		if _, looped := rules.Match(e, "wiki"); looped {
 			t.Error("an event that no rule fits is told to loop")
+		}
+	}
+}
+
+// TestBack: a chain is not led back to a tool that it came through.
+func TestBack(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		hops    int
+		via     []string
+		matches bool
+	}{
+		{0, nil, true},
+		{1, []string{"wiki"}, true},
+		{1, []string{"jira"}, false},
+		{2, []string{"wiki", "jira"}, false},
+		{0, []string{"jira"}, true}, // a person's change is a beginning
+	} {
+		e := event()
+		e.Hops, e.Via = test.hops, test.via
+		rules, err := automation.Compile([]automation.RuleConfig{rule(nil)}, scope())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, looped := rules.Match(e, "st2")
+		if len(m) == 1 != test.matches || looped == test.matches {
+			t.Errorf("%d hops via %v: %d matches, looped %v", test.hops, test.via, len(m), looped)
+		}
+		if x := rules.Explain(e, "st2")[0]; (x.Reason == "") != test.matches {
+			t.Errorf("%d hops via %v: the reason is %q", test.hops, test.via, x.Reason)
 		}
 	}
 }

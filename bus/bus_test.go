@@ -43,7 +43,7 @@ func event(n, key int) *oslc.Event {
 		ID: oslc.NewID("bus", fmt.Sprint(n)), Change: oslc.Modification, Subject: uri, Sequence: fmt.Sprintf("%06d", n),
 		Listener: "http://bus.example/services/tool#watcher", Time: time.Date(2026, 11, 21, 9, 0, 0, n*1e6, time.UTC),
 		Types: []string{vocab.St2RuleDisabled}, Changed: []string{vocab.St2RuleStatus}, CausedBy: "urn:uuid:00000000-0000-4000-8000-000000000001",
-		Hops: 1, Resource: g,
+		Hops: 1, Via: []string{"st2"}, Resource: g,
 	}
 }
 

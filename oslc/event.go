@@ -77,6 +77,9 @@ type Event struct {
 	CausedBy string
 	// Hops counts the requests of ours that led here, one after the other.
 	Hops int
+	// Via are the names of the connections whose changes led here, the first one
+	// first: a rule does not act on a tool where the chain began or came through.
+	Via []string
 	// Sequence orders the events of one source as text, where the source has such
 	// a mark; it travels beside the graph, not in it.
 	Sequence string
@@ -112,6 +115,7 @@ func (e *Event) AddTo(g *rdf.Graph) {
 	if e.Hops > 0 {
 		n.Int(vocab.BusHops, int64(e.Hops))
 	}
+	n.String(vocab.BusVia, e.Via...)
 	if e.Resource != nil {
 		g.AddGraph(e.Resource)
 	}
@@ -158,6 +162,8 @@ func ParseEvent(g *rdf.Graph) (*Event, error) {
 		case vocab.BusHops:
 			hops, _ := t.O.Int()
 			e.Hops = int(hops)
+		case vocab.BusVia:
+			e.Via = append(e.Via, t.O.Value)
 		}
 	}
 	var missing []error

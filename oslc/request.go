@@ -60,7 +60,11 @@ type Request struct {
 	// By is the name of who asked, empty for a rule.
 	By string
 	// Hops counts the requests that led to this one, itself included.
-	Hops    int
+	Hops int
+	// Via are the names of the connections whose changes led to this request. An
+	// executor hands them on, with URI and Hops, to what it changes, if the tool has
+	// a place for that: the tool's source then knows whose change it sees.
+	Via     []string
 	Created time.Time
 	State   State
 	// MaybeDoneAt is when somebody else, or an earlier attempt whose answer was
@@ -134,7 +138,8 @@ func (r *Request) Graph() *rdf.Graph {
 		Link(vocab.BusEvent, r.Event).
 		String(vocab.BusRule, r.Rule).
 		String(vocab.BusRequester, r.By).
-		Int(vocab.BusHops, int64(r.Hops))
+		Int(vocab.BusHops, int64(r.Hops)).
+		String(vocab.BusVia, r.Via...)
 	addParameters(g, n, vocab.AutoInputParameter, "p", r.Parameters)
 	return g
 }
@@ -162,6 +167,9 @@ func ParseRequest(g *rdf.Graph, uri string) (Request, error) {
 	r.Created, _ = g.Object(s, vocab.DCTermsCreated).Time()
 	hops, _ := g.Object(s, vocab.BusHops).Int()
 	r.Hops = int(hops)
+	for _, v := range g.Objects(s, vocab.BusVia) {
+		r.Via = append(r.Via, v.Value)
+	}
 	if r.ID == "" || r.Tool == "" || r.Action == "" {
 		return Request{}, Errorf(op, Invalid, "<%s> lacks identifier, tool or action", uri)
 	}

@@ -92,6 +92,7 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 		known = true // after has read the state before
 		r.current(m, h)
 	}
+	was := h.doc
 	h.doc, h.at = next.doc, next.at
 	before, beforeHidden, hiddenKnown := h.resource(), h.hidden, h.fits
 	r.touched = c.At
@@ -119,7 +120,12 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 		}
 	}
 	id := oslc.NewID(r.service, "change", c.At.Token)
+	told := len(r.out)
 	r.differ(m, h, before, hiddenDifference(beforeHidden, h.hidden, hiddenKnown), id, c, warnings)
+	if by, ok := r.Mappings[m].(Tracer); ok && len(r.out) > told {
+		cause, e := by.Cause(was, h.doc), r.out[told].Event
+		e.CausedBy, e.Hops, e.Via = cause.Request, cause.Hops, cause.Via
+	}
 	return nil
 }
 

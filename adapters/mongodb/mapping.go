@@ -33,6 +33,22 @@ type Remapper interface {
 	Remap(last *rdf.Graph, d Doc, uri string, changed []string) (g *rdf.Graph, ok bool)
 }
 
+// A Tracer is a Mapping whose documents can say that a request of ours made a
+// change.
+type Tracer interface {
+	Mapping
+	// Cause returns the request that made before into after, zero for none. before
+	// is nil for a document that is new or whose state before is not known.
+	Cause(before, after Doc) Cause
+}
+
+// Cause is the request of ours that made a change.
+type Cause struct {
+	Request string // its URI
+	Hops    int
+	Via     []string
+}
+
 // A Resource is what a document maps to.
 type Resource struct {
 	// Graph is the resource, without dcterms:modified, which the watcher sets,

@@ -219,6 +219,7 @@ func (x *Executor) create(ctx context.Context, r oslc.Request) (oslc.Result, err
 	if pack == "" {
 		pack = "default"
 	}
+	trace(rule, r)
 	made, err := x.api.call(ctx, http.MethodPost, "/rules", rule)
 	if errors.Is(err, oslc.Conflict) {
 		// The name is taken: by what an earlier attempt has made, or by another rule.
@@ -266,7 +267,7 @@ func (x *Executor) update(ctx context.Context, r oslc.Request) (oslc.Result, err
 		}
 		given["enabled"] = !on
 	}
-	return x.write(ctx, rule, given, "updated")
+	return x.write(ctx, r, rule, given, "updated")
 }
 
 func (x *Executor) turn(on bool) func(context.Context, oslc.Request) (oslc.Result, error) {
@@ -279,12 +280,12 @@ func (x *Executor) turn(on bool) func(context.Context, oslc.Request) (oslc.Resul
 		if err != nil {
 			return oslc.Result{}, err
 		}
-		return x.write(ctx, rule, map[string]any{"enabled": on}, done)
+		return x.write(ctx, r, rule, map[string]any{"enabled": on}, done)
 	}
 }
 
 // write brings a rule to the given values, and writes nothing when it has them.
-func (x *Executor) write(ctx context.Context, rule, given map[string]any, done string) (oslc.Result, error) {
+func (x *Executor) write(ctx context.Context, r oslc.Request, rule, given map[string]any, done string) (oslc.Result, error) {
 	if isAs(rule, given) {
 		return x.about(rule, fmt.Sprintf("rule %v is %s already", rule["ref"], done)), nil
 	}
@@ -302,12 +303,28 @@ func (x *Executor) write(ctx context.Context, rule, given map[string]any, done s
 			delete(next["trigger"].(map[string]any), "ref") // of the trigger as it was
 		}
 	}
+	trace(next, r)
 	id, _ := rule["id"].(string)
 	written, err := x.api.call(ctx, http.MethodPut, "/rules/"+url.PathEscape(id), next)
 	if err != nil {
 		return oslc.Result{}, err
 	}
 	return x.about(written, fmt.Sprintf("%s rule %v", done, written["ref"])), nil
+}
+
+// trace notes in a rule which request changes it.
+func trace(rule map[string]any, r oslc.Request) {
+	had, _ := rule["context"].(map[string]any)
+	note := maps.Clone(had)
+	if note == nil {
+		note = map[string]any{}
+	}
+	via := r.Via
+	if via == nil {
+		via = []string{}
+	}
+	note[traceKey] = map[string]any{"request": r.URI, "hops": r.Hops, "via": via}
+	rule["context"] = note
 }
 
 func (x *Executor) remove(ctx context.Context, r oslc.Request) (oslc.Result, error) {

@@ -194,6 +194,25 @@ func (r *rules) Remap(last *rdf.Graph, d mongodb.Doc, uri string, changed []stri
 	return g, switched(g.Node(uri), d.Lookup("enabled"))
 }
 
+// traceKey is where the executor notes in a rule's context which request changed it.
+// StackStorm keeps what it finds there, and puts the user beside it.
+const traceKey = "oslcbus"
+
+// Cause returns the request whose note is new in the rule's context.
+func (r *rules) Cause(before, after mongodb.Doc) mongodb.Cause {
+	note := after.Lookup("context." + traceKey).Doc()
+	request := note.Str("request")
+	if request == "" || before.Lookup("context."+traceKey+".request").Str() == request {
+		return mongodb.Cause{}
+	}
+	hops, _ := note.Int("hops")
+	c := mongodb.Cause{Request: request, Hops: int(hops)}
+	for v := range note.Lookup("via").Items() {
+		c.Via = append(c.Via, v.Str())
+	}
+	return c
+}
+
 // tagText returns a tag as one string: "name:value", or what there is of it.
 func tagText(tag mongodb.Value) string {
 	if tag.Type == mongodb.TypeString {

@@ -327,6 +327,7 @@ var terms = map[string][]string{
 		"sequence",
 		"target",
 		"tool",
+		"via",
 	},
 	"https://oslcbus.github.io/ns/st2#": {
 		"CreateRuleAction",

@@ -125,6 +125,8 @@ const (
 	// when the client says nothing, and at most.
 	BusPageSize    = Bus + "pageSize"
 	BusMaxPageSize = Bus + "maxPageSize"
+	// BusVia is the name of a connection whose change led here.
+	BusVia = Bus + "via"
 	// BusRequester is the name of who asked for something.
 	BusRequester = Bus + "requester"
 	// BusEpoch names the beginning of a change log: one that was made anew has
