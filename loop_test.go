@@ -75,7 +75,9 @@ rules:
 		_, body := r.get("/metrics")
 		return strings.Contains(body, "oslcbus_loops_total 3")
 	})
-	if n := len(r.graph("/services/bus/requests").OfType(vocab.AutoAutomationRequest)); n != 3 {
+	requests := func() int { return len(r.graph("/services/bus/requests").OfType(vocab.AutoAutomationRequest)) }
+	r.eventually("the requests to be known", func() bool { return requests() >= 3 })
+	if n := requests(); n != 3 {
 		t.Errorf("there are %d requests, want one for each change of a person", n)
 	}
 	if !strings.Contains(r.log.String(), "rules do not answer") {
