@@ -248,8 +248,11 @@ func TestA5_Offered(t *testing.T) {
 	resp, body = r.send(http.MethodPost, uri+"/actions/explode", "")
 	wantStatus(t, "an action that is not there", resp, body, http.StatusNotFound, "explode")
 	// What a client reads it may send back: the actions are not the client's.
-	_, body = r.get(strings.TrimPrefix(uri, r.url), "Accept", "text/turtle")
-	resp, _ = r.get(strings.TrimPrefix(uri, r.url), "Accept", "text/turtle")
+	path := strings.TrimPrefix(uri, r.url)
+	r.eventually("the update to be known", func() bool {
+		resp, body = r.get(path, "Accept", "text/turtle")
+		return strings.Contains(body, `"by_shape"`)
+	})
 	resp, body = r.send(http.MethodPut, uri, body, "Content-Type", "text/turtle", "Accept", "text/turtle", "If-Match", resp.Header.Get("ETag"))
 	wantStatus(t, "sent back as read", resp, body, http.StatusOK, fmt.Sprint(rule["id"]))
 }
