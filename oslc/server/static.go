@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"mime"
 	"net/http"
 	"path"
 
@@ -13,6 +12,12 @@ import (
 
 //go:embed static
 var static embed.FS
+
+// mediaTypes are ours: what a system's own table says of scripts is not always what a
+// browser takes for one.
+var mediaTypes = map[string]string{
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+}
 
 // Static answers with a file that the pages need: a script, the style, the icon.
 func (s *Server) Static(w http.ResponseWriter, r *http.Request, name string) error {
@@ -23,7 +28,7 @@ func (s *Server) Static(w http.ResponseWriter, r *http.Request, name string) err
 	sum := sha256.Sum256(body)
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	h := w.Header()
-	h.Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
+	h.Set("Content-Type", mediaTypes[path.Ext(name)])
 	h.Set("Cache-Control", "max-age=3600")
 	h.Set("ETag", tag)
 	// Other pages show the icon.

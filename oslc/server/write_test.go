@@ -508,6 +508,52 @@ func TestCatalog_pages(t *testing.T) {
 	}
 }
 
+// TestRootServices: what Jazz applications and Lyo look for, without a wish of theirs
+// as RDF/XML.
+func TestRootServices(t *testing.T) {
+	t.Parallel()
+	s := server.New(server.Config{BaseURL: "http://bus.example", Title: "Bus", Store: newPad(true), Providers: []oslc.ServiceProvider{{
+		Name: "pad", Title: "Pad", Sets: []string{"http://bus.example/trs/pad"}, Services: []oslc.Service{{Domain: vocab.CM}},
+	}}})
+	w := call(server.Handler(nil, s.RootServices), http.MethodGet, "/rootservices", "")
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/rdf+xml" {
+		t.Fatalf("%d, %s", w.Code, w.Header().Get("Content-Type"))
+	}
+	g := graphOf(t, w)
+	root := rdf.NewIRI("http://bus.example/rootservices")
+	const jfs = "http://jazz.net/xmlns/prod/jazz/jfs/1.0/"
+	for _, p := range []string{"http://open-services.net/xmlns/cm/1.0/cmServiceProviders", vocab.CM + "cmServiceProviders", vocab.Auto + "autoServiceProviders"} {
+		if g.Value(root, p) != "http://bus.example/services/catalog" {
+			t.Errorf("<%s> is %q", p, g.Value(root, p))
+		}
+	}
+	for _, p := range []string{"oauthRequestTokenUrl", "oauthUserAuthorizationUrl", "oauthAccessTokenUrl"} {
+		if o := g.Object(root, jfs+p); o.Kind != rdf.IRI || !strings.HasPrefix(o.Value, "http://bus.example/oauth/") {
+			t.Errorf("%s is %v", p, o)
+		}
+	}
+	sets := g.Objects(root, vocab.Bus+"trackedResourceSetProvider")
+	if len(sets) != 1 || g.Value(sets[0], vocab.TRSTrackedResourceSet) != "http://bus.example/trs/pad" || g.Value(sets[0], vocab.DCTermsType) != vocab.CM ||
+		g.Value(sets[0], vocab.DCTermsTitle) == "" || g.Value(sets[0], vocab.DCTermsDescription) == "" {
+		t.Errorf("the tracked resource set is %v", g.Triples())
+	}
+}
+
+// TestStatic: scripts and styles have the types that browsers take them for.
+func TestStatic(t *testing.T) {
+	t.Parallel()
+	s := server.New(server.Config{BaseURL: "http://bus.example", Store: newPad(true)})
+	for name, kind := range map[string]string{
+		"dialog.js": "text/javascript", "resize.js": "text/javascript", "oslc.css": "text/css", "icon.svg": "image/svg+xml",
+		"preview.html": "", "none.js": "", "..%2fstatic.go": "", "": "",
+	} {
+		w := call(server.Handler(nil, func(w http.ResponseWriter, r *http.Request) error { return s.Static(w, r, name) }), http.MethodGet, "/web/x", "")
+		if kind == "" && w.Code != http.StatusNotFound || kind != "" && (w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || w.Body.Len() > 4<<10) {
+			t.Errorf("%s: %d, %s, %d bytes", name, w.Code, w.Header().Get("Content-Type"), w.Body.Len())
+		}
+	}
+}
+
 // FuzzBodies: no body makes a handler fail, whatever it calls itself; what is refused
 // is told as an oslc:Error, and what is taken can be read again.
 func FuzzBodies(f *testing.F) {
