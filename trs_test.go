@@ -1,27 +1,21 @@
 package oslcbus_test
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
+	"github.com/oslcbus/oslcbus/trs"
 	"github.com/oslcbus/oslcbus/trs/trstest"
 )
-
-// previousOf returns the older segment that a document of a change log leads to.
-func (r *rig) previousOf(uri string) string {
-	r.t.Helper()
-	for t := range r.graph(strings.TrimPrefix(uri, r.url)).All() {
-		if t.P.Value == vocab.TRSPrevious {
-			return t.O.Value
-		}
-	}
-	return ""
-}
 
 // TestT4_StablePages reads the newest page, lets 50 events happen, and follows the
 // chain from the page that was read.
@@ -89,19 +83,16 @@ func TestT6_Truncated(t *testing.T) {
 		live = append(live, uri)
 	}
 	r.eventually("the events", func() bool { return len(r.seenOf("")) >= 26 })
-	oldest := func() (orders []int64) {
-		for uri := first; uri != ""; uri = r.previousOf(uri) {
-			for tr := range r.graph(strings.TrimPrefix(uri, r.url)).All() {
-				if n, ok := tr.O.Int(); ok && tr.P.Value == vocab.TRSOrder {
-					orders = append(orders, n)
-				}
-			}
+	// 26 changes, of which 10 stay at least; the cut is between two segments. A client
+	// that knows nothing finds what is left.
+	r.eventually("the older changes to go", func() bool {
+		c, err := trs.NewClient(trs.ClientConfig{URI: first, HTTP: httpClient})
+		if err != nil {
+			t.Fatal(err)
 		}
-		slices.Sort(orders)
-		return orders
-	}
-	// 26 changes, of which 10 stay at least; the cut is between two segments.
-	r.eventually("the older changes to go", func() bool { return oldest()[0] >= 11 })
+		b, err := c.Poll(t.Context(), trs.Place{})
+		return err == nil && len(b.Events) > 0 && b.Events[0].Order >= 11
+	})
 	check := func() {
 		t.Helper()
 		walk := trstest.NewWalker(httpClient, first).Walk(t)
@@ -114,4 +105,113 @@ func TestT6_Truncated(t *testing.T) {
 	r.halt()
 	r.start()
 	check()
+}
+
+// TestT5_InStep: a client, and another bus that has the set as its source, follow
+// 200 operations with a restart in the middle, behind a retention of a few pages.
+func TestT5_InStep(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "trs: {page_size: 5, keep_changes: 50, base_age: 1ms}").start()
+	other := newRig(t, fmt.Sprintf("connections:\n  far: {type: trsfeed, url: %q, poll: 5ms}\n", r.url+"/trs/st2")).start()
+	client, err := trs.NewClient(trs.ClientConfig{URI: r.url + "/trs/st2", HTTP: httpClient})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := client.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	members, place, loads := map[string]bool{}, snapshot.Place, 0
+	step := func() error {
+		b, err := client.Poll(t.Context(), place)
+		if errors.Is(err, oslc.Gone) {
+			loads++
+			s, err := client.Load(t.Context())
+			if err != nil {
+				return err
+			}
+			clear(members)
+			for _, m := range s.Members {
+				members[m] = true
+			}
+			place = s.Place
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range b.Events {
+			if e.Kind == oslc.Deletion {
+				delete(members, e.Changed)
+			} else {
+				members[e.Changed] = true
+			}
+		}
+		place = b.Place
+		return nil
+	}
+	random := rand.New(rand.NewPCG(7, 7))
+	type live struct {
+		rule map[string]any
+		uri  string
+	}
+	var there []live
+	truth := func() []string {
+		out := []string{}
+		for _, l := range there {
+			out = append(out, l.uri)
+		}
+		slices.Sort(out)
+		return out
+	}
+	for n := range 200 {
+		switch k := random.IntN(4); {
+		case k == 0 && len(there) > 3:
+			i := random.IntN(len(there))
+			r.delete(there[i].rule)
+			there = slices.Delete(there, i, i+1)
+		case k == 1 && len(there) > 0:
+			l := there[random.IntN(len(there))]
+			l.rule["description"] = fmt.Sprint("changed ", n)
+			r.rest(http.MethodPut, "/"+fmt.Sprint(l.rule["id"]), l.rule)
+		default:
+			rule, uri := r.create(fmt.Sprint("r", n))
+			there = append(there, live{rule, uri})
+		}
+		if n == 100 {
+			r.halt()
+			r.start()
+		}
+		if n == 190 { // the client has not looked for so long that it is cut off
+			r.eventually("the client's place to go", func() bool {
+				_, err := client.Poll(t.Context(), place)
+				return errors.Is(err, oslc.Gone)
+			})
+		}
+		if n < 20 || n >= 190 {
+			if err := step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r.eventually("the client to be in step", func() bool {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+		return slices.Equal(slices.Sorted(maps.Keys(members)), truth())
+	})
+	if loads == 0 {
+		t.Error("the client did not read the base again")
+	}
+	other.eventually("the other bus to be in step", func() bool {
+		g := other.graph("/services/far/resources?oslc.select=dcterms:source")
+		var remote []string
+		for tr := range g.All() {
+			if tr.P.Value == vocab.DCTermsSource {
+				remote = append(remote, tr.O.Value)
+			}
+		}
+		slices.Sort(remote)
+		return slices.Equal(remote, truth())
+	})
 }

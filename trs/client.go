@@ -3,6 +3,8 @@ package trs
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -63,13 +65,18 @@ type Place struct {
 	Tag string `json:"tag,omitempty"`
 }
 
-// A Past event.
+// A Past event, known by a digest of its URI: a Place travels beside each event.
 type Past struct {
-	URI   string `json:"u"`
+	Mark  string `json:"m"`
 	Order int64  `json:"o"`
 }
 
-// recentEvents is how many events a Place remembers. It travels beside each event.
+func past(uri string, order int64) Past {
+	sum := sha256.Sum256([]byte(uri))
+	return Past{base64.RawURLEncoding.EncodeToString(sum[:8]), order}
+}
+
+// recentEvents is how many events a Place remembers.
 const recentEvents = 32
 
 // After returns the place after an event.
@@ -79,16 +86,17 @@ func (p Place) After(e Event) Place {
 		out.Event, out.Order = e.URI, e.Order
 	}
 	out.Recent = append(make([]Past, 0, len(p.Recent)+1), p.Recent...)
-	out.Recent = append(out.Recent, Past{e.URI, e.Order})
+	out.Recent = append(out.Recent, past(e.URI, e.Order))
 	slices.SortFunc(out.Recent, func(a, b Past) int {
-		return cmp.Or(cmp.Compare(b.Order, a.Order), strings.Compare(a.URI, b.URI))
+		return cmp.Or(cmp.Compare(b.Order, a.Order), strings.Compare(a.Mark, b.Mark))
 	})
 	out.Recent = out.Recent[:min(len(out.Recent), recentEvents)]
 	return out
 }
 
 func (p Place) knows(uri string) bool {
-	return uri == p.Event || slices.ContainsFunc(p.Recent, func(r Past) bool { return r.URI == uri })
+	mark := past(uri, 0).Mark
+	return uri == p.Event || slices.ContainsFunc(p.Recent, func(r Past) bool { return r.Mark == mark })
 }
 
 // A Batch is what happened after a Place.
@@ -272,7 +280,7 @@ func (w *walk) begin() Place {
 	}
 	for _, e := range slices.Backward(w.events) {
 		if e.Order <= out.Order && len(out.Recent) < recentEvents {
-			out.Recent = append(out.Recent, Past{e.URI, e.Order})
+			out.Recent = append(out.Recent, past(e.URI, e.Order))
 		}
 	}
 	return out

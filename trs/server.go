@@ -2,6 +2,7 @@ package trs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -207,6 +208,10 @@ func (s *Server) segment(ctx context.Context, g *rdf.Graph, log rdf.Term, set st
 // Segment answers with the older segment of the changes with an order less than
 // the one in name, which is one more than a multiple of the page size.
 func (s *Server) Segment(w http.ResponseWriter, r *http.Request, set, name string) error {
+	return whole(func() error { return s.older(w, r, set, name) })
+}
+
+func (s *Server) older(w http.ResponseWriter, r *http.Request, set, name string) error {
 	const op = "trs.segment"
 	b, err := s.cfg.Store.Bounds(r.Context(), set, Newest)
 	if err != nil {
@@ -246,9 +251,20 @@ func (s *Server) Segment(w http.ResponseWriter, r *http.Request, set, name strin
 func (s *Server) uncut(ctx context.Context, set string, b Bounds) error {
 	now, err := s.cfg.Store.Bounds(ctx, set, Newest)
 	if err == nil && now.Cut != b.Cut {
-		err = oslc.Errorf("trs.page", oslc.Unavailable, "the change log was truncated meanwhile; ask again")
+		err = oslc.E("trs.page", errCut, oslc.Unavailable)
 	}
 	return err
+}
+
+var errCut = errors.New("the change log was truncated meanwhile; ask again")
+
+// whole answers again while the log is truncated in the middle of it.
+func whole(answer func() error) error {
+	for try := 1; ; try++ {
+		if err := answer(); try == 5 || !errors.Is(err, errCut) {
+			return err
+		}
+	}
 }
 
 // known runs check unless the page is in memory, and so was checked before.
@@ -301,6 +317,10 @@ func (s *Server) Base(w http.ResponseWriter, r *http.Request, set string) error 
 // headers, ldp:member) and in those that older readers look for (ldp:Page with
 // ldp:nextPage, rdfs:member, ldp:Container).
 func (s *Server) BasePage(w http.ResponseWriter, r *http.Request, set, name, page string) error {
+	return whole(func() error { return s.onePage(w, r, set, name, page) })
+}
+
+func (s *Server) onePage(w http.ResponseWriter, r *http.Request, set, name, page string) error {
 	const op = "trs.base"
 	b, err := s.cfg.Store.Bounds(r.Context(), set, Newest)
 	if err != nil {
@@ -336,7 +356,7 @@ func (s *Server) BasePage(w http.ResponseWriter, r *http.Request, set, name, pag
 	if err != nil {
 		return err
 	}
-	w.Header().Add("Link", "<"+vocab.LDPPage+`>; rel="type"`)
+	w.Header().Set("Link", "<"+vocab.LDPPage+`>; rel="type"`)
 	return s.reply(w, r, path, tag, true, func() (*rdf.Graph, string, error) {
 		if at > 0 && cutoff == rdf.Nil { // known in another syntax
 			is, err := s.cfg.Store.Bounds(r.Context(), set, at)

@@ -6,6 +6,7 @@ import (
 	"github.com/oslcbus/oslcbus/adapters/jira"
 	"github.com/oslcbus/oslcbus/adapters/mongodb"
 	"github.com/oslcbus/oslcbus/adapters/stackstorm"
+	"github.com/oslcbus/oslcbus/adapters/trsfeed"
 )
 
 // Adapters returns a fresh registry; the caller may add to it.
@@ -14,5 +15,6 @@ func Adapters() adapters.Registry {
 		"jira":       jira.Build,
 		"mongodb":    mongodb.Build,
 		"stackstorm": stackstorm.Build,
+		"trsfeed":    trsfeed.Build,
 	}
 }

@@ -7,6 +7,7 @@ const (
 	DCTermsIdentifier  = DCTerms + "identifier"
 	DCTermsDescription = DCTerms + "description"
 	DCTermsCreated     = DCTerms + "created"
+	DCTermsSource      = DCTerms + "source"
 	DCTermsModified    = DCTerms + "modified"
 	DCTermsCreator     = DCTerms + "creator"
 	DCTermsContributor = DCTerms + "contributor"
