@@ -107,6 +107,9 @@ func New(cfg Config, opts Options) (*Engine, error) {
 		if e.kafka, err = cfg.Kafka.driver(); err == nil {
 			_, err = kafka.New(e.kafka, kafka.Options{}) // it checks, and does no I/O
 		}
+		if fe, ok := errors.AsType[*kafka.FieldError](err); ok {
+			return nil, cfg.errorAt("kafka."+fe.Field, fe.Err)
+		}
 		if err != nil {
 			return nil, cfg.errorAt("kafka", err)
 		}

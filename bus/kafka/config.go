@@ -140,37 +140,48 @@ func (c *Config) setDefaults() {
 	}
 }
 
+// A FieldError is a mistake in one key of a Config.
+type FieldError struct {
+	Field string // as it is written in YAML
+	Err   error
+}
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *FieldError) Unwrap() error { return e.Err }
+
 func (c *Config) validate() error {
 	var errs []error
 	if len(c.Brokers) == 0 {
-		errs = append(errs, errors.New("brokers: want at least one host:port"))
+		errs = append(errs, &FieldError{"brokers", errors.New("want at least one host:port")})
 	}
 	for _, b := range c.Brokers {
 		if _, _, err := net.SplitHostPort(b); err != nil {
-			errs = append(errs, fmt.Errorf("brokers: %q is not host:port", b))
+			errs = append(errs, &FieldError{"brokers", fmt.Errorf("%q is not host:port", b)})
 		}
 	}
 	if err := checkName(c.Prefix); err != nil {
-		errs = append(errs, fmt.Errorf("prefix: %w", err))
+		errs = append(errs, &FieldError{"prefix", err})
 	}
 	if c.Partitions < 0 || c.Partitions > 10_000 {
-		errs = append(errs, fmt.Errorf("partitions: %d is not between 1 and 10000", c.Partitions))
+		errs = append(errs, &FieldError{"partitions", fmt.Errorf("%d is not between 1 and 10000", c.Partitions)})
 	}
 	if c.Replication < 0 || c.Replication > 100 {
-		errs = append(errs, fmt.Errorf("replication: %d is not between 0 and 100", c.Replication))
+		errs = append(errs, &FieldError{"replication", fmt.Errorf("%d is not between 0 and 100", c.Replication)})
 	}
 	if c.MaxMessageBytes < 10_000 || c.MaxMessageBytes > 100<<20 {
-		errs = append(errs, fmt.Errorf("max_message_bytes: %d is not between 10000 and 104857600", c.MaxMessageBytes))
+		errs = append(errs, &FieldError{"max_message_bytes", fmt.Errorf("%d is not between 10000 and 104857600", c.MaxMessageBytes)})
 	}
 	if _, err := codecOf(c.Compression); err != nil {
-		errs = append(errs, err)
+		errs = append(errs, &FieldError{"compression", err})
 	}
 	if c.SessionTimeout < time.Second {
-		errs = append(errs, fmt.Errorf("session_timeout: %v is less than 1s", c.SessionTimeout))
+		errs = append(errs, &FieldError{"session_timeout", fmt.Errorf("%v is less than 1s", c.SessionTimeout)})
 	}
 	// The broker forgets a producer that wrote nothing for a day.
 	if c.CursorEvery < time.Millisecond || c.CursorEvery > maxSilence {
-		errs = append(errs, fmt.Errorf("cursor_every: %v is not between 1ms and %v", c.CursorEvery, maxSilence))
+		errs = append(errs, &FieldError{"cursor_every", fmt.Errorf("%v is not between 1ms and %v", c.CursorEvery, maxSilence)})
 	}
 	return errors.Join(errs...)
 }
@@ -234,7 +245,7 @@ func codecOf(name string) (compress.Codec, error) {
 	case "zstd":
 		return compress.Zstd.Codec(), nil
 	}
-	return nil, fmt.Errorf("compression: %q is not none, gzip, snappy, lz4 or zstd", name)
+	return nil, fmt.Errorf("%q is not none, gzip, snappy, lz4 or zstd", name)
 }
 
 // Kafka allows these names for topics (org.apache.kafka.common.internals.Topic).
