@@ -12,6 +12,8 @@ import (
 
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/format"
+	"github.com/oslcbus/oslcbus/oslc/rdf/jsonld/processor"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 	"github.com/oslcbus/oslcbus/trs"
 	"github.com/oslcbus/oslcbus/trs/trstest"
@@ -105,6 +107,14 @@ func TestT6_Truncated(t *testing.T) {
 	r.halt()
 	r.start()
 	check()
+	for _, set := range []string{"/trs/st2", "/trs/bus"} {
+		report, err := trs.Verify(t.Context(), trs.VerifyConfig{ClientConfig: trs.ClientConfig{
+			URI: r.url + set, HTTP: httpClient, Parser: format.Parser{JSONLD: processor.Parse},
+		}})
+		if err != nil || len(report.Findings) > 0 {
+			t.Errorf("%s: %v, %+v", set, err, report)
+		}
+	}
 }
 
 // TestT5_InStep: a client, and another bus that has the set as its source, follow

@@ -24,6 +24,8 @@ type Client struct {
 	cfg   ClientConfig
 	http  *http.Client
 	hosts []string
+	// strict leaves the terms of old dialects as they are.
+	strict bool
 }
 
 // NewClient checks the configuration. It does no I/O.

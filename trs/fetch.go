@@ -65,6 +65,16 @@ func orElse[T ~int | ~int64](v *T, def T) {
 // accept prefers what every server of tracked resource sets has.
 const accept = "application/rdf+xml, text/turtle;q=0.9, application/ld+json;q=0.7, application/n-triples;q=0.6"
 
+type acceptKey struct{}
+
+// accepting returns the media types to ask for.
+func accepting(ctx context.Context) string {
+	if s, ok := ctx.Value(acceptKey{}).(string); ok {
+		return s
+	}
+	return accept
+}
+
 // A document is what was answered to a GET.
 type document struct {
 	uri    string // after redirects
@@ -129,7 +139,7 @@ func (c *Client) fetch(ctx context.Context, uri, tag string) (*document, error) 
 	if err != nil {
 		return nil, oslc.E(op, err, oslc.Invalid)
 	}
-	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept", accepting(ctx))
 	req.Header.Set("OSLC-Core-Version", "2.0")
 	if tag != "" {
 		req.Header.Set("If-None-Match", tag)
@@ -163,7 +173,9 @@ func (c *Client) fetch(ctx context.Context, uri, tag string) (*document, error) 
 		// Half a document and an error page with status 200 are gone another time.
 		return d, oslc.E(op, fmt.Errorf("%s: %w", uri, err), oslc.Unavailable)
 	}
-	modernise(d.graph)
+	if !c.strict {
+		modernise(d.graph)
+	}
 	return d, nil
 }
 

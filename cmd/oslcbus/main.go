@@ -53,6 +53,7 @@ func commands() []command {
 		{"dlq", "look after what was set aside", "list|show|retry|drop", dlq},
 		{"rdf", "convert, compare and check RDF documents", "convert|compare|canon|validate", rdfCommand},
 		{"probe", "check how a server keeps to OSLC", "[-write] [-body FILE] [-user NAME -password-file FILE | -token-file FILE] [-level must|should|may] [-o text|json] URL", probeServer},
+		{"trs", "check a tracked resource set against the rules of TRS 3.0", "verify [-user NAME -password-file FILE | -token-file FILE] [-hosts HOSTS] [-level must|should] [-resources N] [-o text|json] URL", trsCommand},
 		{"sandbox", "run a stand-in of a tool by itself", "[-listen ADDR] [-data DIR] [-project KEY] jira|stackstorm", standIn},
 		{"version", "say which version this is", "[-o text|json]", version},
 	}

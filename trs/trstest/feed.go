@@ -192,6 +192,9 @@ func (f *Feed) Requests() []string {
 	return slices.Clone(f.requests)
 }
 
+// Seen is Requests for use in Edit.
+func (f *Feed) Seen() []string { return f.requests }
+
 // Forget forgets what was asked for.
 func (f *Feed) Forget() {
 	f.mu.Lock()

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oslcbus/oslcbus/oslc"
+	"github.com/oslcbus/oslcbus/oslc/rdf/format"
+	"github.com/oslcbus/oslcbus/oslc/rdf/jsonld/processor"
+	"github.com/oslcbus/oslcbus/trs"
+)
+
+// trsCommand is what is done to tracked resource sets.
+func trsCommand(ctx context.Context, p *program, args []string) error {
+	if len(args) == 0 || args[0] != "verify" {
+		if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
+			return verifySet(ctx, p, args)
+		}
+		fmt.Fprintln(p.err, "oslcbus trs: want verify")
+		return errUsage
+	}
+	return verifySet(ctx, p, args[1:])
+}
+
+// verifySet walks a tracked resource set and tells what breaks a rule.
+func verifySet(ctx context.Context, p *program, args []string) error {
+	f := flags(p, "trs")
+	user := f.String("user", "", "`name` to log in with (HTTP Basic)")
+	password := f.String("password-file", "", "`file` with the password of the user")
+	token := f.String("token-file", "", "`file` with a Bearer token")
+	hosts := f.String("hosts", "", "`hosts` beside that of URL which resources and pages may be of, with commas")
+	least := f.String("level", "must", "least `level` of a finding that makes the exit code 1: must or should")
+	resources := f.Int("resources", 1000, "how many tracked resources are read at most; 0 reads none")
+	within := f.Duration("timeout", 30*time.Second, "how long one answer may take")
+	o := outputFlag(f)
+	if err := parse(f, args, "URL"); err != nil {
+		return err
+	}
+	if *least != "must" && *least != "should" {
+		return oslc.Errorf("trs.verify", oslc.Invalid, "-level %q is neither must nor should", *least)
+	}
+	login := login{next: http.DefaultTransport, user: *user}
+	if u, err := url.Parse(f.Arg(0)); err == nil {
+		login.host = u.Host
+	}
+	for _, read := range []struct {
+		file string
+		to   *string
+	}{{*password, &login.password}, {*token, &login.token}} {
+		if read.file == "" {
+			continue
+		}
+		b, err := os.ReadFile(read.file)
+		if err != nil {
+			return oslc.E("trs.verify", err, oslc.Invalid)
+		}
+		*read.to = strings.TrimRight(string(b), "\r\n")
+	}
+	line := newStages(p)
+	cfg := trs.VerifyConfig{
+		ClientConfig: trs.ClientConfig{
+			URI: f.Arg(0), HTTP: &http.Client{Transport: login}, Within: *within,
+			Hosts:  strings.FieldsFunc(*hosts, func(r rune) bool { return r == ',' || r == ' ' }),
+			Parser: format.Parser{JSONLD: processor.Parse},
+		},
+		Resources: *resources, Progress: line.show,
+	}
+	if *resources == 0 {
+		cfg.Resources = -1
+	}
+	report, err := trs.Verify(ctx, cfg)
+	line.done()
+	if err != nil {
+		return err
+	}
+	if *o == "json" {
+		if err := writeJSON(p.out, report); err != nil {
+			return err
+		}
+	} else {
+		printReport(p.out, report)
+	}
+	if len(report.Failed(*least)) > 0 {
+		return errFailed
+	}
+	return nil
+}
+
+func printReport(w io.Writer, r *trs.Report) {
+	fmt.Fprintf(w, "%s\n%d events in %d segments, %d members on %d pages, %d resources read\n", r.URI, r.Events, r.Segments, r.Members, r.Pages, r.Read)
+	for _, f := range r.Findings {
+		fmt.Fprintf(w, "%s %-6s <%s>\n           %s\n", f.Check, f.Level, f.URI, f.Text)
+	}
+	for _, check := range r.Checks {
+		if n := r.More[check]; n > 0 {
+			fmt.Fprintf(w, "%s: %d more\n", check, n)
+		}
+	}
+	if len(r.Findings) == 0 {
+		fmt.Fprintf(w, "no rule is broken: %s\n", strings.Join(r.Checks, " "))
+	}
+}
+
+// stages is a line on the terminal that says what work is being done. A nil one
+// shows nothing.
+type stages struct {
+	w     io.Writer
+	next  time.Time
+	shown bool
+}
+
+func newStages(p *program) *stages {
+	if !terminal(p.err) {
+		return nil
+	}
+	return &stages{w: p.err, next: time.Now().Add(progressAfter)}
+}
+
+func (s *stages) show(what string, done, total int) {
+	if s == nil || time.Now().Before(s.next) {
+		return
+	}
+	s.next, s.shown = time.Now().Add(progressEvery), true
+	fmt.Fprintf(s.w, "\r\x1b[K%s", stageLine(what, done, total))
+}
+
+// stageLine is the line without what moves the cursor.
+func stageLine(what string, done, total int) string {
+	if total <= 0 {
+		return fmt.Sprintf("%s: %d", what, done)
+	}
+	full := min(progressWidth, done*progressWidth/total)
+	return fmt.Sprintf("%s [%s%s] %d of %d", what, strings.Repeat("=", full), strings.Repeat(" ", progressWidth-full), done, total)
+}
+
+func (s *stages) done() {
+	if s != nil && s.shown {
+		fmt.Fprint(s.w, "\r\x1b[K")
+	}
+}
