@@ -113,7 +113,8 @@ type Batch struct {
 
 // Poll returns what happened after a place. It fails with kind Gone when the place
 // is in the log no more, since the log was truncated or the server lost its history:
-// the set has then to be loaded anew. Any other error means to try again later.
+// the set has then to be loaded anew. So it does at the first event of a set that
+// was empty when it was loaded. Any other error means to try again later.
 func (c *Client) Poll(ctx context.Context, from Place) (Batch, error) {
 	b, err := c.poll(ctx, from, from.Tag, false)
 	return b, oslc.E("trs.poll", err)
@@ -137,7 +138,9 @@ func (c *Client) poll(ctx context.Context, from Place, tag string, all bool) (Ba
 	if err := w.log(ctx, d, d.graph.Object(set, vocab.TRSChangeLog)); err != nil {
 		return Batch{}, err
 	}
-	if !w.found && (from.Event != "" || w.cut) && !all {
+	// The log of a set that was empty may have been truncated since: nothing in it says
+	// whether it reaches back to the beginning.
+	if !w.found && (from.Event != "" || w.cut || len(w.events) > 0) && !all {
 		return Batch{}, oslc.E("trs.poll", w.lost(), oslc.Gone)
 	}
 	return w.batch(d.header.Get("ETag")), nil
@@ -297,7 +300,10 @@ type LostError struct {
 }
 
 func (e *LostError) Error() string {
-	if e.RolledBack {
+	switch {
+	case e.Event == "":
+		return "the set was empty, and its change log may have been truncated since"
+	case e.RolledBack:
 		return fmt.Sprintf("the server's history has no event <%s> any more: it was restored or made anew", e.Event)
 	}
 	return fmt.Sprintf("the change log was truncated after event <%s>", e.Event)
@@ -310,7 +316,7 @@ func (w *walk) lost() error {
 		newest = max(newest, e.Order)
 		old = old || e.URI != w.from.Event && w.from.knows(e.URI)
 	}
-	return &LostError{RolledBack: newest < w.from.Order || old, Event: w.from.Event}
+	return &LostError{RolledBack: w.from.Event != "" && (newest < w.from.Order || old), Event: w.from.Event}
 }
 
 // A Snapshot is a whole set at a place.

@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(tb testing.TB) Harness) {
 	t.Run("Marks", func(t *testing.T) { t.Parallel(); testMarks(t, open(t), open(t)) })
 	t.Run("Compressed", func(t *testing.T) { t.Parallel(); testCompressed(t, open(t)) })
 	t.Run("Figures", func(t *testing.T) { t.Parallel(); testFigures(t, open(t)) })
+	t.Run("SlowWalkers", func(t *testing.T) { t.Parallel(); testSlowWalkers(t, open) })
 	t.Run("HistoryIsTheSet", func(t *testing.T) { t.Parallel(); testHistory(t, open) })
 }
 
@@ -497,6 +498,7 @@ func testHistory(t *testing.T, open func(testing.TB) Harness) {
 	})
 }
 
+// keys returns the keys in order.
 func keys(m map[string]bool) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {
