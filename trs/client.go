@@ -399,7 +399,7 @@ func (c *Client) base(ctx context.Context, base string, members map[string]bool)
 			return "", oslc.Errorf("trs.base", oslc.Unavailable, "the base has more than %d pages", c.cfg.MaxPages)
 		}
 		d, err := c.fetch(ctx, uri, "")
-		if missing(err) && len(visited) > 1 {
+		if missing(err) { // also the first: what a redirect leads to may expire
 			return "", fmt.Errorf("%w: %w", errReplaced, err)
 		}
 		if err != nil {
