@@ -57,7 +57,7 @@ func TestE2_IllegalTopic(t *testing.T) {
 		case !ok || !errors.Is(err, oslc.Invalid):
 			t.Errorf("%s: got %v, want a ConfigError of kind invalid", name, err)
 		case name == "a prefix of groups":
-			if ce.Line != 4 || !strings.Contains(err.Error(), "prefix") {
+			if ce.Line != 5 || ce.Key != "kafka.prefix" {
 				t.Errorf("%s: %v", name, err)
 			}
 		case ce.Line != 5 || !strings.HasSuffix(ce.Key, "topic") || !strings.HasPrefix(err.Error(), "bus.yml:5: "):

@@ -360,7 +360,7 @@ func (e *Engine) open(ctx context.Context) error {
 		return errors.Join(err, e.cache.Close(), e.db.Close())
 	}
 	e.letters = &letters{e: e}
-	if e.log, err = e.openLog(); err != nil {
+	if e.log, err = e.openLog(ctx); err != nil {
 		return errors.Join(err, e.cache.Close(), e.db.Close())
 	}
 	return nil

@@ -1,13 +1,16 @@
 package oslcbus
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/bus"
 	"github.com/oslcbus/oslcbus/bus/kafka"
+	"github.com/oslcbus/oslcbus/internal/sqlite"
 )
 
 // KafkaConfig says where the log is, when it is not in the data folder.
@@ -82,10 +85,15 @@ func (k *KafkaConfig) driver() (kafka.Config, error) {
 	return c, nil
 }
 
-// openLog opens the log that the configuration names. Neither dials.
-func (e *Engine) openLog() (bus.Log, error) {
-	if len(e.cfg.Kafka.Brokers) == 0 {
-		return e.db.Log(), nil
+// openLog opens the log that the configuration names. One on Kafka does not dial; the
+// embedded one has a file of its own, so that no write to it waits for a fold.
+func (e *Engine) openLog(ctx context.Context) (bus.Log, error) {
+	if len(e.cfg.Kafka.Brokers) > 0 {
+		return kafka.New(e.kafka, kafka.Options{Logger: e.logger.With("component", "kafka")})
 	}
-	return kafka.New(e.kafka, kafka.Options{Logger: e.logger.With("component", "kafka")})
+	db, err := sqlite.Open(ctx, filepath.Join(e.cfg.Data, "log.db"))
+	if err != nil {
+		return nil, err
+	}
+	return db.Log(), nil
 }

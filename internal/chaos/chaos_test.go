@@ -54,7 +54,7 @@ func after(ms int) <-chan time.Time { return time.After(time.Duration(ms) * time
 func TestKillSQLite(t *testing.T) {
 	s := newScene(t, "")
 	s.run(kills(t) * 6 / 10)
-	db, err := sqlite.Open(t.Context(), filepath.Join(s.replicas[0].dir, "oslcbus.db"))
+	db, err := sqlite.Open(t.Context(), filepath.Join(s.replicas[0].dir, "log.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
