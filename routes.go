@@ -94,6 +94,10 @@ func (e *Engine) routes() http.Handler {
 	read("/trs/{set}/log/before/{order}", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error {
 		return t.Segment(w, r, set, param(r, "order"))
 	}))
+	read("/trs/{set}/changes", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error { return t.Changes(w, r, set) }))
+	read("/trs/{set}/changes/{order}", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error {
+		return t.Change(w, r, set, param(r, "order"))
+	}))
 	read("/trs/{set}/base", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error { return t.Base(w, r, set) }))
 	read("/trs/{set}/base/{cutoff}/{after}", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error {
 		return t.BasePage(w, r, set, param(r, "cutoff"), param(r, "after"))
