@@ -441,7 +441,9 @@ func TestSubscriptionCommit(t *testing.T) {
 			t.Fatalf("%v: %d handled, committed up to %d", err, len(got), l.committed.Load())
 		}
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run returned %v", err)
+		}
 		return got
 	}
 	if got := run("000003", held-1, n-1); got["000003"] || len(got) != n-1 {

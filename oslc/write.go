@@ -33,6 +33,6 @@ type Written struct {
 	Graph *rdf.Graph
 }
 
-// ErrChanged, of kind Conflict, says that the resource is not any more what the
+// ErrChanged is of kind Conflict. It says that the resource is not any more what the
 // client knows: it must be read again (RFC 9110, 412).
 var ErrChanged = &Error{Op: "write", Kind: Conflict, Err: errors.New("the resource was changed in the tool meanwhile; read it again")}

@@ -1,11 +1,11 @@
-// Package sqlite is the one database of the program: the embedded log, and the
-// views that are folded from whichever log is in use. It is the only importer of
-// the SQLite driver.
+// Package sqlite has the databases of the program: the embedded log, and the views
+// that are folded from whichever log is in use. It is the only importer of the
+// SQLite driver.
 //
 // The log is the truth; the views can be deleted at any time and come back the
-// same. All writes go through one connection, so that a reader of a topic never
-// sees offset n before n-1; reads have connections of their own and never wait
-// for a write (WAL).
+// same. All writes of a file go through one connection, so that a reader of a topic
+// never sees offset n before n-1; reads have connections of their own and never
+// wait for a write (WAL).
 package sqlite
 
 import (
