@@ -69,6 +69,7 @@ type Engine struct {
 	cache   *sqlite.Cache
 	log     bus.Log
 	asker   *asker
+	push    pusher
 	letters *letters
 }
 
@@ -90,7 +91,7 @@ func New(cfg Config, opts Options) (*Engine, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, opts: opts, logger: opts.Logger, ready: make(chan struct{}), status: newStatus()}
+	e := &Engine{cfg: cfg, opts: opts, logger: opts.Logger, ready: make(chan struct{}), status: newStatus(), push: pusher{done: make(chan struct{})}}
 	if e.logger == nil {
 		e.logger = slog.New(slog.DiscardHandler)
 	}
@@ -263,6 +264,7 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 	}
 	e.addr = ln.Addr().String()
 	srv := &http.Server{Handler: e.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	srv.RegisterOnShutdown(e.push.stop)
 
 	// What runs is stopped in this order: nothing new comes in, then what came in
 	// is worked off, then what that led to is folded.

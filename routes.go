@@ -90,6 +90,7 @@ func (e *Engine) routes() http.Handler {
 		return s.Preview(w, r, param(r, "provider"), param(r, "collection"), param(r, "id"), param(r, "size"))
 	})
 
+	read("/events", e.events)
 	read("/trs/{set}", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error { return t.Set(w, r, set) }))
 	read("/trs/{set}/log/before/{order}", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error {
 		return t.Segment(w, r, set, param(r, "order"))
