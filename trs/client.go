@@ -357,9 +357,10 @@ func (c *Client) load(ctx context.Context, last bool) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	members := map[string]bool{}
-	var cutoff string
-	if base := d.graph.Object(set, vocab.TRSBase); base.Kind == rdf.IRI && base.Value != rdf.Nil {
-		if cutoff, err = c.base(ctx, base.Value, members); err != nil {
+	var base, cutoff string
+	if o := d.graph.Object(set, vocab.TRSBase); o.Kind == rdf.IRI && o.Value != rdf.Nil {
+		base = o.Value
+		if cutoff, err = c.base(ctx, base, members); err != nil {
 			return Snapshot{}, err
 		}
 	}
@@ -370,6 +371,14 @@ func (c *Client) load(ctx context.Context, last bool) (Snapshot, error) {
 			err = fmt.Errorf("%w: %w", errReplaced, err)
 		}
 		return Snapshot{}, err
+	}
+	if cutoff == "" && base != "" && len(b.Events) > 0 && !last {
+		// Without a cutoff the log must reach back to the beginning, and nothing in it
+		// says that it does. It may have been truncated since the base was read, but not
+		// without a base that has a cutoff.
+		if err := c.stillNone(ctx, base); err != nil {
+			return Snapshot{}, err
+		}
 	}
 	out := Snapshot{Place: b.Place, Skipped: b.Skipped}
 	for _, e := range b.Events {
@@ -388,6 +397,21 @@ func (c *Client) load(ctx context.Context, last bool) (Snapshot, error) {
 	}
 	slices.Sort(out.Members)
 	return out, nil
+}
+
+// stillNone checks that a base has no cutoff yet.
+func (c *Client) stillNone(ctx context.Context, base string) error {
+	d, err := c.fetch(ctx, base, "")
+	if missing(err) {
+		return fmt.Errorf("%w: %w", errReplaced, err)
+	}
+	if err != nil {
+		return err
+	}
+	if p := readPage(d, base); p.cutoff != "" {
+		return fmt.Errorf("%w: it had no cutoff and has <%s>", errReplaced, p.cutoff)
+	}
+	return nil
 }
 
 // base reads the pages of a base, and returns its cutoff, "" for none.
