@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,8 +22,9 @@ type asker struct {
 	e        *Engine
 	instance string // names this replica, also after a restart
 
-	mu  sync.Mutex
-	pub bus.Publisher
+	mu     sync.Mutex
+	pub    bus.Publisher
+	recent []string // URIs of requests that the views may not have yet, oldest first
 
 	stopping chan struct{} // closed when nobody is to wait any more
 	once     sync.Once
@@ -129,30 +131,23 @@ func (a *asker) publish(ctx context.Context, r oslc.Request) error {
 		}
 	}
 	// Under the lock: two clients with one key write once.
+	if slices.Contains(a.recent, r.URI) {
+		return nil
+	}
 	if known, err := a.known(ctx, r.URI); known || err != nil {
 		return err
 	}
 	if err := a.pub.Append(ctx, rec); err != nil {
 		return errors.Join(err, a.drop())
 	}
-	return a.folded(ctx, r.URI)
+	if a.recent = append(a.recent, r.URI); len(a.recent) > recentRequests {
+		a.recent = slices.Delete(a.recent, 0, 1)
+	}
+	return nil
 }
 
-// folded waits until the views have the request, so that one who asks again is
-// recognised.
-func (a *asker) folded(ctx context.Context, uri string) error {
-	for {
-		wake := a.e.status.folded()
-		if known, err := a.known(ctx, uri); known || err != nil {
-			return err
-		}
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			return nil // it is on the log, which is what was asked for
-		}
-	}
-}
+// recentRequests is how many requests the views may be behind.
+const recentRequests = 1024
 
 // publishWithin bounds how long the log may take for a request.
 const publishWithin = 15 * time.Second
