@@ -65,7 +65,9 @@ func (a *asker) Ask(ctx context.Context, r oslc.Request, wait time.Duration) (os
 	const op = "oslcbus.ask"
 	known, err := a.known(ctx, r.URI)
 	if err == nil && !known {
-		err = a.publish(ctx, r)
+		if err = a.publish(ctx, r); err == nil {
+			err = a.folded(ctx, r.URI)
+		}
 	}
 	if err != nil {
 		return oslc.Result{}, false, oslc.E(op, err)
@@ -148,6 +150,29 @@ func (a *asker) publish(ctx context.Context, r oslc.Request) error {
 
 // recentRequests is how many requests the views may be behind.
 const recentRequests = 1024
+
+// folded waits until the views have a request, so that its address leads somewhere
+// when the client is told it.
+func (a *asker) folded(ctx context.Context, uri string) error {
+	ctx, cancel := context.WithTimeout(ctx, publishWithin)
+	defer cancel()
+	for {
+		wake := a.e.status.folded()
+		known, err := a.known(ctx, uri)
+		if ctx.Err() != nil {
+			return nil // it is on the log, which is what was asked for
+		}
+		if known || err != nil {
+			return err
+		}
+		select {
+		case <-wake:
+		case <-a.stopping:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+}
 
 // publishWithin bounds how long the log may take for a request.
 const publishWithin = 15 * time.Second
