@@ -37,13 +37,21 @@ const (
 // address and the title of the provider.
 func bus(t *testing.T) (base, title string) {
 	t.Helper()
+	base, _ = serve(t, "", rules)
+	return base, get(t, base+"/services/st2").Value(rdf.NewIRI(base+"/services/st2"), vocab.DCTermsTitle)
+}
+
+// serve is bus with more configuration and n rules; it returns the address of the tool
+// too.
+func serve(t *testing.T, yaml string, n int) (base, toolURL string) {
+	t.Helper()
 	st2, err := sandbox.NewStackStorm("")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tool := httptest.NewServer(st2)
 	t.Cleanup(tool.Close)
-	for i := range rules {
+	for i := range n {
 		create(t, tool.URL, i)
 	}
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -51,7 +59,7 @@ func bus(t *testing.T) (base, title string) {
 		t.Fatal(err)
 	}
 	base = "http://" + ln.Addr().String()
-	cfg, err := oslcbus.ParseConfig("interop.yml", []byte("connections: {st2: {type: sandbox}}"), oslcbus.ConfigOptions{})
+	cfg, err := oslcbus.ParseConfig("interop.yml", []byte("connections: {st2: {type: sandbox}}\n"+yaml), oslcbus.ConfigOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +88,7 @@ func bus(t *testing.T) (base, title string) {
 	deadline := time.After(patience)
 	for {
 		g := get(t, base+"/services/st2/changeRequests")
-		if len(g.Objects(rdf.NewIRI(base+"/services/st2/changeRequests"), vocab.RDFSMember)) >= rules {
+		if len(g.Objects(rdf.NewIRI(base+"/services/st2/changeRequests"), vocab.RDFSMember)) >= n {
 			break
 		}
 		select {
@@ -89,20 +97,26 @@ func bus(t *testing.T) (base, title string) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	return base, get(t, base+"/services/st2").Value(rdf.NewIRI(base+"/services/st2"), vocab.DCTermsTitle)
+	return base, tool.URL
 }
 
-func create(t *testing.T, tool string, i int) {
+func create(t *testing.T, tool string, i int) map[string]any {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{
+	return ask(t, http.MethodPost, tool+"/api/v1/rules", map[string]any{
 		"name": fmt.Sprintf("rule %03d", i), "pack": "demo", "enabled": i >= disabled, "description": "A rule & <more>",
 		"trigger": map[string]any{"type": "core.st2.webhook", "parameters": map[string]any{"url": "hook"}},
 		"action":  map[string]any{"ref": "core.local", "parameters": map[string]any{"cmd": "echo"}},
 	})
+}
+
+// ask has StackStorm do something, and returns what it answers.
+func ask(t *testing.T, method, url string, body any) map[string]any {
+	t.Helper()
+	b, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, tool+"/api/v1/rules", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,9 +126,16 @@ func create(t *testing.T, tool string, i int) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusCreated {
+	if resp.StatusCode >= http.StatusMultipleChoices {
 		t.Fatal(resp.Status)
 	}
+	var out map[string]any
+	if resp.StatusCode != http.StatusNoContent {
+		if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
 }
 
 // get reads an answer; it is empty until the bus is ready.

