@@ -3,7 +3,6 @@ package rdfxml
 import (
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/internal/chars"
@@ -50,27 +49,14 @@ func parse(doc, base string, lim rdf.Limits, g *rdf.Graph, f func(rdf.Triple) er
 		g:     g,
 		f:     f,
 		nodes: rdf.NewRenamer(),
-		names: nameMaps.Get().(map[name]rdf.Term),
 		lim:   lim,
 		base:  stripFragment(base),
 	}
-	defer d.release()
 	return d.run()
 }
 
 // bytesPerTriple is what a triple of an event takes at least, as a rule.
 const bytesPerTriple = 80
-
-// nameMaps are kept for the next document, emptied: their growth would be what reading
-// a small one costs most.
-var nameMaps = sync.Pool{New: func() any { return make(map[name]rdf.Term, 64) }}
-
-func (d *decoder) release() {
-	if len(d.names) <= 256 {
-		clear(d.names)
-		nameMaps.Put(d.names)
-	}
-}
 
 type place uint8
 
@@ -82,21 +68,29 @@ const (
 	inCollection              // in a property element: any number of node elements
 )
 
-// A frame is one open element.
+// A frame is one open element. There is one for each, so it is kept small: subjects
+// have no datatype, and predicates are IRIs.
 type frame struct {
-	place      place
-	subj, pred rdf.Term
-	lang, base string
-	datatype   string
-	id         string // rdf:ID of the property element, which reifies its triple
-	li         int    // how many rdf:li so far
-	text       string
-	buffered   bool // the text is in decoder.buf, because it came in pieces
-	hasNode    bool
-	tail       rdf.Term // last cell of the collection
+	place    place
+	hasNode  bool
+	blank    bool   // the subject is a blank node
+	subj     string // of a node element; that of a property element is its parent's
+	pred     string
+	lang     string
+	base     string
+	datatype string
+	id       string // rdf:ID of the property element, which reifies its triple
+	tail     string // last cell of the collection
+	li       int    // how many rdf:li so far
 }
 
-type name struct{ ns, local string }
+// subject returns what the node element describes.
+func (f *frame) subject() rdf.Term {
+	if f.blank {
+		return rdf.NewBlank(f.subj)
+	}
+	return rdf.NewIRI(f.subj)
+}
 
 type decoder struct {
 	x     *xmltok.Tokenizer
@@ -104,10 +98,15 @@ type decoder struct {
 	f     func(rdf.Triple) error // where there is no graph
 	lim   rdf.Limits
 	nodes *rdf.Renamer
-	names map[name]rdf.Term
 	ids   map[string]struct{}
 	open  []frame
-	buf   []byte
+
+	// The text of the innermost open element, if it is a property element; in buf
+	// where it came in pieces.
+	text     string
+	buf      []byte
+	buffered bool
+
 	base  string
 	count int
 }
@@ -162,13 +161,17 @@ func (d *decoder) emit(s, p, o rdf.Term) error {
 	return nil
 }
 
-// link emits the triple of a property element and, with rdf:ID, its reification.
-func (d *decoder) link(f *frame, o rdf.Term) error {
-	if err := d.emit(f.subj, f.pred, o); err != nil || f.id == "" {
+// link emits the triple of the innermost open element, a property element, and with
+// rdf:ID its reification.
+func (d *decoder) link(o rdf.Term) error {
+	n := len(d.open) - 1
+	f := &d.open[n]
+	s, p := d.open[n-1].subject(), rdf.NewIRI(f.pred)
+	if err := d.emit(s, p, o); err != nil || f.id == "" {
 		return err
 	}
 	r := rdf.NewIRI(f.id)
-	for _, t := range [4][2]rdf.Term{{rdfType, rdfStatement}, {rdfSubject, f.subj}, {rdfPredicate, f.pred}, {rdfObject, o}} {
+	for _, t := range [4][2]rdf.Term{{rdfType, rdfStatement}, {rdfSubject, s}, {rdfPredicate, p}, {rdfObject, o}} {
 		if err := d.emit(r, t[0], t[1]); err != nil {
 			return err
 		}
@@ -178,7 +181,10 @@ func (d *decoder) link(f *frame, o rdf.Term) error {
 
 // iri resolves and checks a reference.
 func (d *decoder) iri(base, ref string) (rdf.Term, error) {
-	v := rdf.ResolveIRI(base, ref)
+	v := ref
+	if !rdf.IsAbsolute(ref) {
+		v = rdf.ResolveIRI(base, ref)
+	}
 	if len(v) > d.lim.MaxIRI {
 		return rdf.Term{}, d.x.Errorf(rdf.LimitIRI, "IRI longer than %d bytes", d.lim.MaxIRI)
 	}
@@ -188,20 +194,16 @@ func (d *decoder) iri(base, ref string) (rdf.Term, error) {
 	return rdf.NewIRI(v), nil
 }
 
-// Names repeat; those met so far are kept, up to this many.
-const keepNames = 4096
-
 // named returns the IRI of an element or attribute name.
-func (d *decoder) named(ns, local string) (rdf.Term, error) {
-	n := name{ns, local}
-	if t, ok := d.names[n]; ok {
-		return t, nil
+func (d *decoder) named(n *xmltok.Name) (rdf.Term, error) {
+	if n.IRI.IsZero() {
+		t, err := d.iri("", n.NS+n.Local)
+		if err != nil {
+			return t, err
+		}
+		n.IRI = t
 	}
-	t, err := d.iri("", ns+local)
-	if err == nil && len(d.names) < keepNames {
-		d.names[n] = t
-	}
-	return t, err
+	return n.IRI, nil
 }
 
 func (d *decoder) nodeID(label string) (rdf.Term, error) {
@@ -239,26 +241,26 @@ func (d *decoder) characters() error {
 		return nil
 	}
 	switch {
-	case f.text == "" && !f.buffered:
-		f.text = d.x.Text
-	case !f.buffered:
-		f.buffered = true
-		d.buf = append(append(d.buf[:0], f.text...), d.x.Text...)
+	case d.text == "" && !d.buffered:
+		d.text = d.x.Text
+	case !d.buffered:
+		d.buffered = true
+		d.buf = append(append(d.buf[:0], d.text...), d.x.Text...)
 	default:
 		d.buf = append(d.buf, d.x.Text...)
 	}
-	if len(f.text) > d.lim.MaxLiteral || f.buffered && len(d.buf) > d.lim.MaxLiteral {
+	if len(d.text) > d.lim.MaxLiteral || d.buffered && len(d.buf) > d.lim.MaxLiteral {
 		return d.x.Errorf(rdf.LimitLiteral, "literal longer than %d bytes", d.lim.MaxLiteral)
 	}
 	return nil
 }
 
-// content returns the text of a property element.
-func (d *decoder) content(f *frame) string {
-	if f.buffered {
+// content returns the text of the property element.
+func (d *decoder) content() string {
+	if d.buffered {
 		return string(d.buf)
 	}
-	return f.text
+	return d.text
 }
 
 func blank(s string) bool {
@@ -319,12 +321,12 @@ func (d *decoder) start() error {
 		switch {
 		case f.hasNode:
 			return d.syntax("two node elements in one property element")
-		case !blank(d.content(f)):
+		case !blank(d.content()):
 			return d.syntax("text and elements in one property element")
 		case f.datatype != "":
 			return d.syntax("rdf:datatype on a property element that holds a node")
 		}
-		f.hasNode, f.text, f.buffered = true, "", false
+		f.hasNode = true
 		return d.node(lang, base)
 	case inEmpty:
 	}
@@ -336,15 +338,15 @@ func (d *decoder) end() error {
 	var err error
 	switch {
 	case f.place == inProperty && !f.hasNode:
-		o := rdf.Typed(d.content(f), f.datatype)
+		o := rdf.Typed(d.content(), f.datatype)
 		if f.datatype == "" {
 			o.Lang = f.lang
 		}
-		err = d.link(f, o)
-	case f.place == inCollection && f.tail.IsZero():
-		err = d.link(f, rdfNil)
+		err = d.link(o)
+	case f.place == inCollection && f.tail == "":
+		err = d.link(rdfNil)
 	case f.place == inCollection:
-		err = d.emit(f.tail, rdfRest, rdfNil)
+		err = d.emit(rdf.NewBlank(f.tail), rdfRest, rdfNil)
 	}
 	d.open = d.open[:len(d.open)-1]
 	return err
@@ -394,12 +396,12 @@ func (d *decoder) node(lang, base string) error {
 		return err
 	}
 	if len(d.open) > 0 {
-		if err := d.attach(&d.open[len(d.open)-1], s); err != nil {
+		if err := d.attach(s); err != nil {
 			return err
 		}
 	}
 	if e.NS != rdf.NS || e.Local != "Description" {
-		class, err := d.named(e.NS, e.Local)
+		class, err := d.named(e.Name)
 		if err != nil {
 			return err
 		}
@@ -410,8 +412,12 @@ func (d *decoder) node(lang, base string) error {
 	if err := d.attributes(s, lang, base, true); err != nil {
 		return err
 	}
-	d.open = append(d.open, frame{place: inNode, subj: s, lang: lang, base: base})
+	d.openNode(s, lang, base)
 	return nil
+}
+
+func (d *decoder) openNode(s rdf.Term, lang, base string) {
+	d.open = append(d.open, frame{place: inNode, subj: s.Value, blank: s.Kind == rdf.Blank, lang: lang, base: base})
 }
 
 // subject returns the term that a node element describes.
@@ -444,19 +450,20 @@ func (d *decoder) subject(base string) (s rdf.Term, err error) {
 }
 
 // attach links a node to the property element or collection around it.
-func (d *decoder) attach(f *frame, s rdf.Term) error {
+func (d *decoder) attach(s rdf.Term) error {
+	f := &d.open[len(d.open)-1]
 	switch f.place {
 	case inProperty:
-		return d.link(f, s)
+		return d.link(s)
 	case inCollection:
 		cell := d.nodes.Fresh()
 		var err error
-		if f.tail.IsZero() {
-			err = d.link(f, cell)
+		if f.tail == "" {
+			err = d.link(cell)
 		} else {
-			err = d.emit(f.tail, rdfRest, cell)
+			err = d.emit(rdf.NewBlank(f.tail), rdfRest, cell)
 		}
-		f.tail = cell
+		f.tail = cell.Value
 		if err != nil {
 			return err
 		}
@@ -494,7 +501,7 @@ func (d *decoder) attributes(s rdf.Term, lang, base string, node bool) error {
 		if a.NS == "" {
 			return d.syntax("attribute %.100q has no namespace", a.Local)
 		}
-		p, err := d.named(a.NS, a.Local)
+		p, err := d.named(a.Name)
 		if err != nil {
 			return err
 		}
@@ -508,32 +515,34 @@ func (d *decoder) attributes(s rdf.Term, lang, base string, node bool) error {
 	return nil
 }
 
-// predicate returns the term that a property element stands for.
-func (d *decoder) predicate(parent *frame) (rdf.Term, error) {
+// predicate returns the IRI that a property element stands for.
+func (d *decoder) predicate(parent *frame) (string, error) {
 	e := &d.x.Elem
 	switch {
 	case e.NS == "":
-		return rdf.Term{}, d.syntax("property element %.100q has no namespace", e.Local)
-	case e.NS == rdf.NS && (forbidden(e.Local) || e.Local == "Description"):
-		return rdf.Term{}, d.syntax("rdf:%s is no property element", e.Local)
-	case e.NS == rdf.NS && e.Local == "li":
+		return "", d.syntax("property element %.100q has no namespace", e.Local)
+	case e.NS != rdf.NS:
+	case forbidden(e.Local) || e.Local == "Description":
+		return "", d.syntax("rdf:%s is no property element", e.Local)
+	case e.Local == "li":
 		parent.li++
-		return rdf.NewIRI(rdf.NS + "_" + strconv.Itoa(parent.li)), nil
+		return rdf.NS + "_" + strconv.Itoa(parent.li), nil
 	}
-	return d.named(e.NS, e.Local)
+	t, err := d.named(e.Name)
+	return t.Value, err
 }
 
 func (d *decoder) property(lang, base string) error {
-	parent := &d.open[len(d.open)-1]
-	pred, err := d.predicate(parent)
+	pred, err := d.predicate(&d.open[len(d.open)-1])
 	if err != nil {
 		return err
 	}
-	f := frame{place: inProperty, subj: parent.subj, pred: pred, lang: lang, base: base}
+	d.text, d.buffered = "", false
+	d.open = append(d.open, frame{place: inProperty, pred: pred, lang: lang, base: base})
 	if len(d.x.Elem.Attrs) == 0 { // as most of them are
-		d.open = append(d.open, f)
 		return nil
 	}
+	f := &d.open[len(d.open)-1]
 	var resource, nodeID, parseType *xmltok.Attr
 	typed, others := false, 0
 	for i := range d.x.Elem.Attrs {
@@ -564,6 +573,7 @@ func (d *decoder) property(lang, base string) error {
 			if err != nil {
 				return err
 			}
+			// xsd:string is never spelled out in the model, but excludes a language.
 			typed, f.datatype = true, dt.Value
 		case forbidden(n):
 			return d.syntax("attribute rdf:%s is not allowed on a property element", n)
@@ -575,13 +585,13 @@ func (d *decoder) property(lang, base string) error {
 	case parseType != nil && (resource != nil || nodeID != nil || typed || others > 0):
 		return d.syntax("rdf:parseType cannot stand with other attributes")
 	case parseType != nil:
-		return d.parseType(parseType.Value, f)
+		return d.parseType(parseType.Value)
 	case resource == nil && nodeID == nil && others == 0:
-		d.open = append(d.open, f)
 		return nil
 	case resource != nil && nodeID != nil, typed:
 		return d.syntax("attributes that exclude each other on a property element")
 	}
+	f.place = inEmpty
 	var o rdf.Term
 	switch {
 	case resource != nil:
@@ -594,33 +604,33 @@ func (d *decoder) property(lang, base string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.link(&f, o); err != nil {
+	if err := d.link(o); err != nil || others == 0 {
 		return err
 	}
-	f.place = inEmpty
-	d.open = append(d.open, f)
 	return d.attributes(o, lang, base, false)
 }
 
 // parseType opens a property element with rdf:parseType. A value that is not
 // known counts as Literal (RDF/XML, section 7.2.20).
-func (d *decoder) parseType(value string, f frame) error {
+func (d *decoder) parseType(value string) error {
+	f := &d.open[len(d.open)-1]
 	switch value {
 	case "Resource":
 		o := d.nodes.Fresh()
-		if err := d.link(&f, o); err != nil {
+		if err := d.link(o); err != nil {
 			return err
 		}
-		d.open = append(d.open, frame{place: inNode, subj: o, lang: f.lang, base: f.base})
+		f.place, f.subj, f.blank = inNode, o.Value, true
 		return nil
 	case "Collection":
 		f.place = inCollection
-		d.open = append(d.open, f)
 		return nil
 	}
 	b, err := d.x.Canonical(nil)
 	if err != nil {
 		return err
 	}
-	return d.link(&f, rdf.Typed(string(b), rdf.XMLLiteral))
+	err = d.link(rdf.Typed(string(b), rdf.XMLLiteral))
+	d.open = d.open[:len(d.open)-1] // Canonical has read the end tag
+	return err
 }

@@ -12,6 +12,9 @@ const (
 	nameChar
 	iriBad
 	space
+	textLook // a reader of XML has to look at it in text
+	attrLook // and in the value of an attribute
+	asciiName
 )
 
 var class = func() (t [256]uint8) {
@@ -29,12 +32,27 @@ var class = func() (t [256]uint8) {
 		if b == ' ' || b == '\t' || b == '\n' || b == '\r' {
 			t[c] |= space
 		}
+		if t[c]&nameChar != 0 || b == ':' {
+			t[c] |= asciiName
+		}
+		if b < 0x20 || b == '&' || b == 0xEF { // U+FFFE and U+FFFF begin with 0xEF
+			t[c] |= attrLook
+			if b != '\n' && b != '\t' {
+				t[c] |= textLook
+			}
+		}
+		if b == ']' { // "]]>"
+			t[c] |= textLook
+		}
 	}
 	return t
 }()
 
 // IsSpace reports whether c is white space in XML, Turtle and JSON alike.
 func IsSpace(c byte) bool { return class[c]&space != 0 }
+
+// IsASCIIName reports whether c may stand in a qualified name, and is ASCII.
+func IsASCIIName(c byte) bool { return class[c]&asciiName != 0 }
 
 // IRIBad reports whether c may not stand in an IRI.
 func IRIBad(c byte) bool { return class[c]&iriBad != 0 }
@@ -149,6 +167,26 @@ func below(x, n uint64) uint64 { return (x - n*eachByte) &^ x & highBits }
 
 // has is below for the bytes that are c.
 func has(x uint64, c byte) uint64 { return below(x^uint64(c)*eachByte, 1) }
+
+// PlainXML returns where s has its first character that a reader of XML cannot take
+// as it is in text, or in the value of an attribute; or len(s).
+func PlainXML(s string, attr bool) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := word(s, i)
+		if below(x, 0x20)|has(x, '&')|has(x, ']')|has(x, 0xEF) != 0 {
+			break
+		}
+	}
+	look := uint8(textLook)
+	if attr {
+		look = attrLook
+	}
+	for i < len(s) && class[s[i]]&look == 0 {
+		i++
+	}
+	return i
+}
 
 // PlainText returns how many bytes at the start of s XML takes as text as they
 // are, or somewhat fewer.

@@ -23,7 +23,8 @@ func IsCanonical(s string) bool {
 	if !strings.ContainsAny(s, "<>&\r") {
 		return true
 	}
-	x := Tokenizer{src: s, fragment: true, lim: rdf.Limits{}.WithDefaults(rdf.DefaultMaxDepthXML / 2)}
+	x := New("", s, rdf.Limits{}.WithDefaults(rdf.DefaultMaxDepthXML/2))
+	x.fragment = true
 	b, err := x.canonical(make([]byte, 0, len(s)), -1)
 	return err == nil && string(b) == s
 }

@@ -14,102 +14,104 @@ const (
 	maxReference   = 64 // bytes between '&' and ';'
 )
 
-// looked says which bytes expand has to look at.
-var looked = func() (t [256]bool) {
-	for c := range 0x20 {
-		t[c] = true
-	}
-	t['&'], t[0xEF] = true, true
-	return t
-}()
-
 // expand replaces references and normalises line ends, in attributes also
 // other white space (XML 1.0, sections 2.11, 3.3.3 and 4.4).
 func (x *Tokenizer) expand(s string, attr bool, depth int) (string, error) {
-	i := 0
-	for i < len(s) && !looked[s[i]] {
-		i++
-	}
-	if i == len(s) {
+	plain := chars.PlainXML(s, attr)
+	if plain == len(s) {
 		return s, nil
 	}
-	plain := true
-	for ; i < len(s); i++ {
+	same := true
+	for i := plain; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '&', c == '\r', attr && (c == '\n' || c == '\t'):
-			plain = false
+			same = false
 		case c < 0x20 && c != '\n' && c != '\t':
 			return "", x.syntax("character that XML does not allow: %#x", c)
 		case c == 0xEF && i+2 < len(s) && s[i+1] == 0xBF && s[i+2] >= 0xBE:
 			return "", x.syntax("character that XML does not allow: U+FFFE or U+FFFF")
 		}
 	}
-	if plain {
+	if same {
 		return s, nil
 	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
+	var b strings.Builder
+	b.Grow(len(s))
+	for {
+		b.WriteString(s[:plain])
+		if s = s[plain:]; s == "" {
+			return b.String(), nil
+		}
+		n := 1
+		switch c := s[0]; {
 		case c == '\r':
-			if i+1 < len(s) && s[i+1] == '\n' {
-				continue
-			}
-			if attr {
-				b = append(b, ' ')
-			} else {
-				b = append(b, '\n')
+			switch {
+			case len(s) > 1 && s[1] == '\n':
+			case attr:
+				b.WriteByte(' ')
+			default:
+				b.WriteByte('\n')
 			}
 		case attr && (c == '\n' || c == '\t'):
-			b = append(b, ' ')
+			b.WriteByte(' ')
 		case c == '&':
-			n := strings.IndexByte(s[i:], ';')
-			if n < 2 || n > maxReference {
+			if n = strings.IndexByte(s, ';'); n < 2 || n > maxReference {
 				return "", x.syntax("malformed reference")
 			}
-			var err error
-			if b, err = x.reference(b, s[i+1:i+n], attr, depth); err != nil {
+			if err := x.reference(&b, s[1:n], attr, depth); err != nil {
 				return "", err
 			}
-			i += n
+			n++
 		default:
-			b = append(b, c)
+			b.WriteByte(c)
 		}
+		s = s[n:]
+		plain = chars.PlainXML(s, attr)
 	}
-	return string(b), nil
 }
 
-func (x *Tokenizer) reference(b []byte, name string, attr bool, depth int) ([]byte, error) {
+// predefined are the entities of XML 1.0, section 4.6.
+func predefined(name string) byte {
 	switch name {
 	case "amp":
-		return append(b, '&'), nil
+		return '&'
 	case "lt":
-		return append(b, '<'), nil
+		return '<'
 	case "gt":
-		return append(b, '>'), nil
+		return '>'
 	case "quot":
-		return append(b, '"'), nil
+		return '"'
 	case "apos":
-		return append(b, '\''), nil
+		return '\''
+	}
+	return 0
+}
+
+func (x *Tokenizer) reference(b *strings.Builder, name string, attr bool, depth int) error {
+	if c := predefined(name); c != 0 {
+		return b.WriteByte(c)
 	}
 	if name[0] == '#' {
 		r, ok := charRef(name[1:])
 		if !ok {
-			return nil, x.syntax("malformed character reference &%s;", name)
+			return x.syntax("malformed character reference &%s;", name)
 		}
-		return utf8.AppendRune(b, r), nil
+		b.WriteRune(r)
+		return nil
 	}
 	e, ok := x.entities[name]
 	if !ok {
-		return nil, x.syntax("entity %q is not declared", name)
+		return x.syntax("entity %q is not declared", name)
 	}
 	if e.markup {
-		return nil, x.Errorf(rdf.FaultUnsupported, "entity %q holds markup", name)
+		return x.Errorf(rdf.FaultUnsupported, "entity %q holds markup", name)
 	}
 	if x.spent += len(e.text) + 1; x.spent > x.lim.MaxEntityBytes || depth >= maxEntityDepth {
-		return nil, x.Errorf(rdf.LimitEntities, "entities expand too far")
+		return x.Errorf(rdf.LimitEntities, "entities expand too far")
 	}
 	text, err := x.expand(e.text, attr, depth+1)
-	return append(b, text...), err
+	b.WriteString(text)
+	return err
 }
 
 func charRef(digits string) (rune, bool) {

@@ -16,12 +16,17 @@ import (
 const NS = "http://www.w3.org/XML/1998/namespace"
 
 // An Attr is an attribute that is no namespace declaration.
-type Attr struct{ Prefix, Local, NS, Value string }
+type Attr struct {
+	*Name
+
+	Value string
+}
 
 // An Elem is a start tag.
 type Elem struct {
-	Prefix, Local, NS string
-	Attrs             []Attr
+	*Name
+
+	Attrs []Attr
 }
 
 // Kind is the kind of a token.
@@ -65,12 +70,16 @@ type Tokenizer struct {
 	rooted   bool
 	fragment bool
 	scope    map[string]int // prefix -> innermost binding; nil while there are few
+	bindings uint32         // grows when the namespaces in scope change
+	elements names
+	attrs    names
+	slab     []Name
 }
 
 // New returns a Tokenizer for the document src, which is UTF-8. format is for
 // error messages; every limit of lim must be set.
 func New(format, src string, lim rdf.Limits) *Tokenizer {
-	return &Tokenizer{format: format, src: src, lim: lim}
+	return &Tokenizer{format: format, src: src, lim: lim, bindings: 1}
 }
 
 // Name returns the raw name of the innermost open element.
@@ -168,11 +177,13 @@ func (x *Tokenizer) text() (ok bool, err error) {
 		x.pos += n
 		return false, nil
 	}
-	if strings.Contains(t, "]]>") {
-		return false, x.syntax("']]>' in text")
-	}
-	if x.Text, err = x.expand(t, false, 0); err != nil {
-		return false, err
+	if x.Text = t; chars.PlainXML(t, false) < len(t) {
+		if strings.Contains(t, "]]>") {
+			return false, x.syntax("']]>' in text")
+		}
+		if x.Text, err = x.expand(t, false, 0); err != nil {
+			return false, err
+		}
 	}
 	x.pos += n
 	return true, nil
@@ -201,6 +212,10 @@ func (x *Tokenizer) pop() {
 	d := len(x.open)
 	x.open = x.open[:d-1]
 	n := len(x.ns)
+	if n == 0 || x.ns[n-1].depth != d {
+		return
+	}
+	x.bindings++
 	for n > 0 && x.ns[n-1].depth == d {
 		n--
 		if b := &x.ns[n]; x.scope == nil {
@@ -296,17 +311,15 @@ func (x *Tokenizer) start() error {
 	}
 	x.rooted = true
 	x.pos++
-	from := x.pos
-	prefix, local, err := x.qname()
+	n, err := x.name(&x.elements)
 	if err != nil {
 		return err
 	}
 	if len(x.open) >= x.lim.MaxDepth {
 		return x.Errorf(rdf.LimitDepth, "elements nest deeper than %d", x.lim.MaxDepth)
 	}
-	x.open = append(x.open, x.src[from:x.pos])
-	e := &x.Elem
-	e.Prefix, e.Local, e.Attrs = prefix, local, e.Attrs[:0]
+	x.open = append(x.open, n.raw)
+	x.Elem.Name, x.Elem.Attrs = n, x.Elem.Attrs[:0]
 	declared := len(x.ns)
 	for {
 		spaced := x.space()
@@ -335,7 +348,7 @@ func (x *Tokenizer) start() error {
 // attribute reads an attribute or a namespace declaration; declared is where
 // the declarations of this element start.
 func (x *Tokenizer) attribute(declared int) error {
-	prefix, local, err := x.qname()
+	name, err := x.name(&x.attrs)
 	if err != nil {
 		return err
 	}
@@ -360,16 +373,16 @@ func (x *Tokenizer) attribute(declared int) error {
 		return err
 	}
 	x.pos += n + 2
-	if prefix == "xmlns" || prefix == "" && local == "xmlns" {
-		if prefix == "" {
-			local = ""
-		}
-		return x.declare(local, v, declared)
+	if name.Prefix == "xmlns" {
+		return x.declare(name.Local, v, declared)
+	}
+	if name.raw == "xmlns" {
+		return x.declare("", v, declared)
 	}
 	if len(x.Elem.Attrs) >= x.lim.MaxAttributes {
 		return x.Errorf(rdf.LimitAttributes, "more than %d attributes", x.lim.MaxAttributes)
 	}
-	x.Elem.Attrs = append(x.Elem.Attrs, Attr{Prefix: prefix, Local: local, Value: v})
+	x.Elem.Attrs = append(x.Elem.Attrs, Attr{name, v})
 	return nil
 }
 
@@ -387,6 +400,7 @@ func (x *Tokenizer) declare(prefix, iri string, declared int) error {
 		}
 	}
 	x.ns = append(x.ns, binding{prefix, iri, len(x.open), -1})
+	x.bindings++
 	switch {
 	case x.scope != nil:
 		x.index(len(x.ns) - 1)
@@ -430,20 +444,17 @@ func (x *Tokenizer) lookup(prefix string) (string, bool) {
 
 // resolve gives the names of a start tag their namespaces.
 func (x *Tokenizer) resolve() error {
-	e := &x.Elem
-	var ok bool
-	if e.NS, ok = x.lookup(e.Prefix); !ok {
-		return x.syntax("prefix %.100q is not declared", e.Prefix)
+	if err := x.namespace(x.Elem.Name, false); err != nil {
+		return err
 	}
-	for k := range e.Attrs {
-		a := &e.Attrs[k]
-		if a.Prefix != "" {
-			if a.NS, ok = x.lookup(a.Prefix); !ok {
-				return x.syntax("prefix %.100q is not declared", a.Prefix)
-			}
+	attrs := x.Elem.Attrs
+	for k := range attrs {
+		a := attrs[k].Name
+		if err := x.namespace(a, true); err != nil {
+			return err
 		}
-		for m := range k {
-			if e.Attrs[m].Local == a.Local && e.Attrs[m].NS == a.NS {
+		for _, b := range attrs[:k] {
+			if b.Local == a.Local && b.NS == a.NS {
 				return x.syntax("attribute %.100q stands twice", a.Local)
 			}
 		}
