@@ -117,13 +117,21 @@ func (a *asker) publish(ctx context.Context, r oslc.Request) error {
 	if err != nil {
 		return err
 	}
-	rec.Header.Set(headerTarget, r.Tool+" "+r.Target)
+	inOrder(&rec, &r)
+	return a.append(ctx, rec, func(ctx context.Context) (bool, error) { return a.known(ctx, r.URI) })
+}
+
+// append makes a record durable, unless it is on the log: it is one of the recent ones
+// of this process, or done says so.
+func (a *asker) append(ctx context.Context, rec bus.Record, done func(context.Context) (bool, error)) error {
 	// It goes on when the client gives up: nobody would know otherwise.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
 	defer cancel()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	self := a.e.self()
 	if a.pub == nil {
+		var err error
 		if a.pub, err = a.e.log.Own(ctx, "asked."+a.instance, self.topic.Topic); err != nil {
 			a.pub = nil
 			return err
@@ -133,16 +141,16 @@ func (a *asker) publish(ctx context.Context, r oslc.Request) error {
 		}
 	}
 	// Under the lock: two clients with one key write once.
-	if slices.Contains(a.recent, r.URI) {
+	if slices.Contains(a.recent, rec.ID()) {
 		return nil
 	}
-	if known, err := a.known(ctx, r.URI); known || err != nil {
+	if known, err := done(ctx); known || err != nil {
 		return err
 	}
 	if err := a.pub.Append(ctx, rec); err != nil {
 		return errors.Join(err, a.drop())
 	}
-	if a.recent = append(a.recent, r.URI); len(a.recent) > recentRequests {
+	if a.recent = append(a.recent, rec.ID()); len(a.recent) > recentRequests {
 		a.recent = slices.Delete(a.recent, 0, 1)
 	}
 	return nil

@@ -71,6 +71,7 @@ type Engine struct {
 	asker   *asker
 	push    pusher
 	letters *letters
+	works   works
 }
 
 // provider is a connection, or the bus itself, with its place on the log.
@@ -236,7 +237,18 @@ func shorten(iri string) string {
 }
 
 func (e *Engine) connections() []*provider { return e.providers[:len(e.providers)-1] }
-func (e *Engine) self() *provider          { return e.providers[len(e.providers)-1] }
+
+// connection returns the connection of that name, nil when there is none.
+func (e *Engine) connection(name string) *provider {
+	for _, p := range e.connections() {
+		if p.name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+func (e *Engine) self() *provider { return e.providers[len(e.providers)-1] }
 
 // Ready is closed once Run listens.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oslcbus/oslcbus/automation"
+	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/bus"
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
@@ -18,13 +18,19 @@ import (
 func (e *Engine) runExecutor(ctx context.Context, p *provider) error {
 	name := "executor " + p.name
 	return e.hold(ctx, name, func(ctx context.Context) error {
+		// What was told before this process took over counts: an end, or a wish to cancel.
+		if err := e.caughtUp(ctx, e.self()); err != nil {
+			return err
+		}
 		topic := e.self().topic.Topic
-		x := &executor{Engine: e, p: p}
+		x := &executor{Engine: e, p: p, ending: ctx, gate: newGate(p.parallel)}
 		stage := &bus.Stage{
 			Log: e.log, Name: "executor." + p.name,
-			Inputs:   []string{topic},
-			Outputs:  []string{topic, bus.DeadLetterTopic(topic)},
-			Parallel: p.parallel,
+			Inputs:  []string{topic},
+			Outputs: []string{topic, bus.DeadLetterTopic(topic)},
+			// How many calls there are at once is the gate's to say. Here a request waits
+			// without a place, and hears when it is canceled.
+			Parallel: bus.Window,
 			Key: func(d bus.Delivery) string {
 				if t := d.Header.Get(headerTarget); t != "" {
 					return t
@@ -63,10 +69,11 @@ func (e *Engine) beginAnew(stage string) func(context.Context, string, error) er
 // once, and stops calling while the tool is away.
 type executor struct {
 	*Engine
-	p *provider
+	p      *provider
+	ending context.Context // ends when the stage is to stop; what is being called may go on
+	gate   *gate
 
 	mu    sync.Mutex
-	pause time.Time // nothing is called before
 	owner time.Time // since when this process carries out the requests
 }
 
@@ -98,8 +105,13 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 		}
 		return nil, nil
 	}
-	if ev.Change != oslc.Creation || ev.Resource == nil ||
-		!ev.Resource.IsA(rdf.NewIRI(ev.Subject), vocab.AutoAutomationRequest) {
+	if ev.Resource == nil || !ev.Resource.IsA(rdf.NewIRI(ev.Subject), vocab.AutoAutomationRequest) {
+		return nil, nil
+	}
+	if isCancel(ev) {
+		return x.late(ctx, d, ev)
+	}
+	if ev.Change != oslc.Creation {
 		return nil, nil
 	}
 	r, err := oslc.ParseRequest(ev.Resource, ev.Subject)
@@ -120,19 +132,14 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 	if r.Created.Before(since.Add(skew)) {
 		r.MaybeDoneAt = since
 	}
-	var res oslc.Result
-	attempts, err := x.p.retry.Do(ctx, func(ctx context.Context) error {
-		var err error
-		res, err = x.try(ctx, r)
-		if err != nil && !errors.Is(err, oslc.Limited) {
-			r.MaybeDoneAt = time.Now() // a refusal for the rate alone did nothing
+	res, err := x.perform(ctx, &r)
+	if errors.Is(err, bus.ErrLeft) || errors.Is(err, errEnded) || ctx.Err() != nil {
+		if errors.Is(err, errEnded) {
+			err = nil
 		}
-		return err
-	})
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
+		return nil, err
 	}
-	res.Request, res.Attempts, res.Finished = r.URI, attempts, time.Now()
+	res.Request, res.Finished = r.URI, time.Now()
 	var out []bus.Record
 	if err != nil {
 		res.Verdict, res.Message = oslc.Failed, err.Error()
@@ -140,11 +147,15 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 		if oslc.KindOf(err).Retryable() {
 			res.Verdict = oslc.Errored
 		}
-		out = append(out, x.deadLetter(ctx, topic, d, attempts, err))
+		out = append(out, x.deadLetter(ctx, topic, d, res.Attempts, err))
 	} else if res.Verdict == "" {
 		res.Verdict = oslc.Passed
 	}
-	x.metrics.requests.WithLabelValues(x.p.name, strings.TrimPrefix(string(res.Verdict), vocab.Auto)).Inc()
+	verdict := strings.TrimPrefix(string(res.Verdict), vocab.Auto)
+	if res.State == oslc.Canceled {
+		verdict = "canceled"
+	}
+	x.metrics.requests.WithLabelValues(x.p.name, verdict).Inc()
 	for _, ev := range x.outcome(&r, &res, ev) {
 		rec, err := x.record(ev)
 		if err != nil {
@@ -153,6 +164,92 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 		out = append(out, rec)
 	}
 	return out, nil
+}
+
+// errEnded says of a request that its end is on the log already.
+var errEnded = errors.New("the request has ended")
+
+// perform carries a request out, unless it has ended or was canceled before. An error
+// is the last one of the attempts; bus.ErrLeft says that the stage ends first.
+func (x *executor) perform(ctx context.Context, r *oslc.Request) (oslc.Result, error) {
+	waiting, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(x.ending, func() { stop(bus.ErrLeft) })()
+	w := x.works.begin(r.URI, func() { stop(errCanceled) })
+	defer x.works.end(r.URI, w)
+	ended, cancel, err := x.wanted(ctx, r)
+	switch {
+	case err != nil:
+		return oslc.Result{}, err
+	case ended:
+		return oslc.Result{}, errEnded
+	case cancel:
+		return x.dropped(ctx, w, r)
+	}
+	for attempts := 0; ; {
+		var res oslc.Result
+		leave, err := x.gate.enter(waiting)
+		if err == nil {
+			attempts++
+			res, err = x.call(ctx, waiting, w, *r)
+			leave()
+			if err == nil || ctx.Err() != nil || !oslc.KindOf(err).Retryable() || attempts >= x.p.retry.Attempts {
+				res.Attempts = attempts
+				return res, err
+			}
+			if !errors.Is(err, oslc.Limited) {
+				r.MaybeDoneAt = time.Now() // a refusal for the rate alone did nothing
+			}
+			if bus.Sleep(waiting, x.p.retry.Pause(attempts, err)) == nil {
+				continue
+			}
+			err = context.Cause(waiting)
+		}
+		if !errors.Is(err, errCanceled) {
+			return oslc.Result{}, err
+		}
+		if _, _, err := x.wanted(ctx, r); err != nil { // who wants it
+			return oslc.Result{}, err
+		}
+		res = canceled(r, attempts)
+		res.Attempts = attempts
+		return res, nil
+	}
+}
+
+// dropped ends a request that was to be canceled when it was taken up. What an earlier
+// process may have begun is stopped, where the tool can.
+func (x *executor) dropped(ctx context.Context, w *work, r *oslc.Request) (oslc.Result, error) {
+	c, can := x.p.adapter.Executor.(adapters.Canceler)
+	if !can || r.MaybeDoneAt.IsZero() {
+		return canceled(r, 0), nil
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(x.ending, func() { stop(bus.ErrLeft) })()
+	var res oslc.Result
+	attempts, err := x.p.retry.Do(ctx, func(ctx context.Context) error {
+		leave, err := x.gate.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		begun, err := c.Cancel(ctx, *r)
+		switch {
+		case errors.Is(err, oslc.Unsupported), err == nil && !begun:
+			res = canceled(r, 0)
+			return nil
+		case err != nil && !errors.Is(err, oslc.Conflict):
+			return err
+		}
+		res, err = x.call(ctx, ctx, w, *r) // follows what was begun to its end
+		return err
+	})
+	if ctx.Err() != nil {
+		return res, context.Cause(ctx)
+	}
+	res.Attempts = attempts
+	return res, err
 }
 
 func (x *executor) first() bool {
@@ -164,15 +261,42 @@ func (x *executor) first() bool {
 	return false
 }
 
-// try calls the executor once, not before a pause that another call found has
-// passed.
-func (x *executor) try(ctx context.Context, r oslc.Request) (oslc.Result, error) {
-	x.mu.Lock()
-	wait := time.Until(x.pause)
-	x.mu.Unlock()
-	if wait > 0 && bus.Sleep(ctx, wait) != nil {
-		return oslc.Result{}, ctx.Err()
+// call calls the executor once. Where the request is canceled meanwhile, which
+// waiting tells, the tool is told to stop.
+func (x *executor) call(ctx, waiting context.Context, w *work, r oslc.Request) (oslc.Result, error) {
+	c, can := x.p.adapter.Executor.(adapters.Canceler)
+	if !can {
+		x.works.fix(w, true)
+		defer x.works.fix(w, false)
+		return x.try(ctx, r)
 	}
+	stopping, done := context.WithCancel(ctx)
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		select {
+		case <-waiting.Done():
+		case <-stopping.Done():
+			return
+		}
+		if !errors.Is(context.Cause(waiting), errCanceled) {
+			return
+		}
+		_, err := x.p.retry.Do(stopping, func(ctx context.Context) error {
+			_, err := c.Cancel(ctx, r)
+			return err
+		})
+		if err != nil && stopping.Err() == nil {
+			x.logger.WarnContext(ctx, "request cannot be stopped", "adapter", x.p.name, "action", r.Action, "request", r.URI, "err", err)
+		}
+	})
+	res, err := x.try(ctx, r)
+	done()
+	telling.Wait()
+	return res, err
+}
+
+// try calls the executor once and counts what comes of it.
+func (x *executor) try(ctx context.Context, r oslc.Request) (oslc.Result, error) {
 	started := time.Now()
 	res, err := x.p.adapter.Executor.Execute(ctx, r)
 	x.metrics.seconds.WithLabelValues(x.p.name).Observe(time.Since(started).Seconds())
@@ -183,11 +307,7 @@ func (x *executor) try(ctx context.Context, r oslc.Request) (oslc.Result, error)
 	}
 	x.metrics.attempts.WithLabelValues(x.p.name, kind).Inc()
 	if k := oslc.KindOf(err); err != nil && (k == oslc.Limited || k == oslc.Unavailable) {
-		x.mu.Lock()
-		if until := time.Now().Add(x.p.retry.Pause(1, err)); until.After(x.pause) {
-			x.pause = until
-		}
-		x.mu.Unlock()
+		x.gate.close(x.p.retry.Pause(1, err))
 	}
 	return res, err
 }
@@ -195,8 +315,13 @@ func (x *executor) try(ctx context.Context, r oslc.Request) (oslc.Result, error)
 // outcome are the events of a request that ended: it is complete, and there is a
 // result.
 func (x *executor) outcome(r *oslc.Request, res *oslc.Result, cause *oslc.Event) []*oslc.Event {
-	r.State = oslc.Complete
-	uri := oslc.ResourceURI(x.cfg.BaseURL, automation.BusProvider, "results", r.ID)
+	if r.State = res.State; r.State == "" {
+		r.State = oslc.Complete
+	}
+	if r.State != oslc.Canceled {
+		r.Desired, r.CanceledBy = "", ""
+	}
+	uri := x.resultURI(r.ID)
 	listener := x.self().uri + "#" + x.p.name
 	return []*oslc.Event{
 		{

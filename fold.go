@@ -158,6 +158,9 @@ func (e *Engine) observe(p *provider, partition int32, steps []sqlite.Step, newe
 			continue
 		}
 		e.metrics.events.WithLabelValues(p.name, s.Event.Change.String()).Inc()
+		if p == e.self() {
+			e.works.noticed(s.Event)
+		}
 		if e.opts.Observe != nil {
 			e.opts.Observe(p.name, s.Event)
 		}

@@ -63,7 +63,7 @@ func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) (
 			out = append(out, e.deadLetter(ctx, topic, d, 1, err))
 			continue
 		}
-		rec.Header.Set(headerTarget, r.Tool+" "+r.Target)
+		inOrder(&rec, &r)
 		out = append(out, rec)
 	}
 	return out, nil
@@ -72,6 +72,14 @@ func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) (
 // headerTarget carries what a request is about: requests to one tool about one
 // resource are carried out in order.
 const headerTarget = "oslcbus_target"
+
+// inOrder marks the record of a request. One that is about no resource waits for no
+// other.
+func inOrder(rec *bus.Record, r *oslc.Request) {
+	if r.Target != "" {
+		rec.Header.Set(headerTarget, r.Tool+" "+r.Target)
+	}
+}
 
 func (e *Engine) requestEvent(r *oslc.Request, cause *oslc.Event) *oslc.Event {
 	return &oslc.Event{

@@ -6,8 +6,8 @@ import (
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
 
-// The shapes of requests and results, by OSLC Automation 2.1. Nothing of them can be
-// written by clients.
+// The shapes of requests and results, by OSLC Automation 2.1. All that clients can write
+// is the state that a request is to reach.
 
 func told(name, iri, occurs, kind string) shape.Property {
 	p := shape.Property{Name: name, Definition: iri, Occurs: occurs, ReadOnly: true, Queryable: true}
@@ -48,12 +48,20 @@ func common() []shape.Property {
 	}
 }
 
+func desiredState() shape.Property {
+	p := ranged(told("desiredState", vocab.AutoDesiredState, shape.ZeroOrOne, shape.Resource), "canceled, to have it not carried out, or stopped", vocab.AutoStateClass)
+	p.ReadOnly, p.Allowed = false, []rdf.Term{rdf.NewIRI(vocab.AutoCanceled)}
+	return p
+}
+
 func requestShape() *shape.Shape {
 	return &shape.Shape{
 		Title: "A request to a tool", Describes: []string{vocab.AutoAutomationRequest},
 		Properties: append(common(),
 			ranged(told("executesAutomationPlan", vocab.AutoExecutesAutomationPlan, shape.ExactlyOne, shape.Resource), "The class of the action that is asked for", vocab.AutoAutomationPlan),
 			ranged(told("inputParameter", vocab.AutoInputParameter, shape.ZeroOrMany, shape.AnyResource), "A value for the action", vocab.AutoParameterInstance),
+			desiredState(),
+			ranged(told("canceledBy", vocab.BusCanceledBy, shape.ZeroOrOne, rdf.XSDString), "Who wanted it canceled"),
 			ranged(told("tool", vocab.BusTool, shape.ZeroOrOne, rdf.XSDString), "The connection that is to do it"),
 			ranged(told("target", vocab.BusTarget, shape.ZeroOrOne, shape.Resource), "The resource that it is about"),
 			ranged(told("event", vocab.BusEvent, shape.ZeroOrOne, shape.Resource), "The event that caused it"),

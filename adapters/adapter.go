@@ -54,6 +54,16 @@ type Executor interface {
 	Execute(ctx context.Context, r oslc.Request) (oslc.Result, error)
 }
 
+// A Canceler is an Executor that can stop what it has begun. Cancel tells the tool to
+// end what Execute has begun for r, in this process or in an earlier one; begun is
+// false when there is nothing of the kind, and Execute may be at work on r at the same
+// time. How it ends is what Execute returns: state Canceled, or what the tool had
+// reached before. Cancel fails with kind Unsupported for an action that cannot be
+// stopped, and with Conflict when what was begun has ended. It tries once.
+type Canceler interface {
+	Cancel(ctx context.Context, r oslc.Request) (begun bool, err error)
+}
+
 // An Adapter is one connected tool. Source or Executor may be nil, not both.
 type Adapter struct {
 	Provider oslc.ServiceProvider

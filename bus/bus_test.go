@@ -326,6 +326,52 @@ func TestStageDrains(t *testing.T) {
 	}
 }
 
+// TestStageLeaves: a delivery that is left undone while a stage ends does not keep what
+// is in work from being finished, and comes again.
+func TestStageLeaves(t *testing.T) {
+	t.Parallel()
+	l := openLog(t)
+	fill(t, l, 2, 2)
+	var mu sync.Mutex
+	handled := map[int64]int{}
+	for round := range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan struct{})
+		stage := &bus.Stage{
+			Log: l, Name: "s", Inputs: []string{"in"}, Outputs: []string{"out"}, Parallel: bus.Window,
+			Handle: func(working context.Context, _ string, d bus.Delivery) ([]bus.Record, error) {
+				mu.Lock()
+				handled[d.Offset]++
+				mu.Unlock()
+				if round == 0 && d.Offset == 0 {
+					<-ctx.Done()
+					close(left)
+					return nil, bus.ErrLeft
+				}
+				if round == 0 {
+					cancel()
+					<-left
+				}
+				return []bus.Record{{Topic: "out", Message: bus.Message{Key: d.Key}}}, working.Err()
+			},
+		}
+		done := make(chan error, 1)
+		go func() { done <- stage.Run(ctx) }()
+		if err := waitFor(done, func() bool { end, _ := l.End(t.Context(), "out"); return end[0] >= int64(round+1) }); err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		} else if err == nil {
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Errorf("Run returned %v", err)
+			}
+		}
+		cancel()
+	}
+	if end, _ := l.End(t.Context(), "out"); end[0] != 2 || handled[0] != 2 || handled[1] != 1 {
+		t.Errorf("%d outputs, handled %v, want 2 outputs, the first delivery twice and the second once", end[0], handled)
+	}
+}
+
 // TestSubscription: an event whose handler fails for good, or too often, is set
 // aside with the reason and its own bytes; the others go on.
 func TestSubscription(t *testing.T) {

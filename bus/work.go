@@ -2,13 +2,20 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
 
-// window is how many deliveries are taken from the log before the oldest of them
-// is done: it bounds memory, and what is repeated after a crash.
-const window = 1024
+// Window is how many deliveries are taken from the log before the oldest of them
+// is done: it bounds memory, and what is repeated after a crash. No more are ever
+// handled at once.
+const Window = 1024
+
+// ErrLeft is what Handle of a Stage returns for a delivery that it leaves undone
+// because the context of Run has ended: the stage stops as it is told to, and begins
+// with that delivery when it runs again.
+var ErrLeft = errors.New("left undone: the stage ends")
 
 // tracker knows, for one partition, up to where everything is done.
 type tracker struct {
@@ -106,8 +113,8 @@ type flow struct {
 // run works until ctx ends or something fails, and returns why. What is being
 // handled when ctx ends is still finished, if that takes no longer than drain.
 func (f *flow) run(ctx context.Context, parallel int, readers ...func(context.Context) error) error {
-	f.done = make(chan *item, window)
-	f.slots = make(chan struct{}, window)
+	f.done = make(chan *item, Window)
+	f.slots = make(chan struct{}, Window)
 	f.runs = make(chan struct{}, max(1, parallel))
 	f.keys = map[string][]*item{}
 	drain := f.drain
@@ -166,7 +173,7 @@ func (f *flow) collect(quiet <-chan struct{}) error {
 			continue
 		}
 	more:
-		for len(batch) < window/2 {
+		for len(batch) < Window/2 {
 			select {
 			case it := <-f.done:
 				batch = append(batch, it)
@@ -215,6 +222,9 @@ func (f *flow) work(reading context.Context, key string, it *item) {
 		}
 		err := f.handle(f.working, it)
 		<-f.runs
+		if errors.Is(err, ErrLeft) && reading.Err() != nil {
+			return
+		}
 		if err != nil {
 			f.fail(err)
 			return

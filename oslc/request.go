@@ -67,6 +67,10 @@ type Request struct {
 	Via     []string
 	Created time.Time
 	State   State
+	// Desired is the state that somebody wants the request to reach: Canceled, or
+	// empty. CanceledBy is the name of who wants that.
+	Desired    State
+	CanceledBy string
 	// MaybeDoneAt is when somebody else, or an earlier attempt whose answer was
 	// lost, may last have carried this out; zero when nobody can have. It is not
 	// part of the graph.
@@ -80,6 +84,8 @@ type Request struct {
 type Result struct {
 	// Request is the URI of the request.
 	Request string
+	// State is Complete, which empty stands for, or Canceled.
+	State   State
 	Verdict Verdict
 	// Message says for people what happened; for a failure, in the tool's words.
 	Message string
@@ -98,8 +104,12 @@ type Result struct {
 // OutputError is the output that tells why a request failed.
 const OutputError = "error"
 
-// Failure returns the error that made the request fail, nil for a success.
+// Failure returns the error that made the request fail, nil for a success. One that
+// was canceled has kind Conflict.
 func (r *Result) Failure() error {
+	if r.State == Canceled {
+		return &Error{Op: "oslc.request", Kind: Conflict, Err: errors.New(r.Message)}
+	}
 	if r.Verdict != Failed && r.Verdict != Errored {
 		return nil
 	}
@@ -132,6 +142,8 @@ func (r *Request) Graph() *rdf.Graph {
 		String(vocab.DCTermsTitle, title).
 		Time(vocab.DCTermsCreated, r.Created).
 		Link(vocab.AutoState, string(state)).
+		Link(vocab.AutoDesiredState, string(r.Desired)).
+		String(vocab.BusCanceledBy, r.CanceledBy).
 		Link(vocab.AutoExecutesAutomationPlan, r.Action).
 		String(vocab.BusTool, r.Tool).
 		Link(vocab.BusTarget, r.Target).
@@ -163,6 +175,9 @@ func ParseRequest(g *rdf.Graph, uri string) (Request, error) {
 		Rule:   g.Value(s, vocab.BusRule),
 		By:     g.Value(s, vocab.BusRequester),
 		State:  State(g.Value(s, vocab.AutoState)),
+
+		Desired:    State(g.Value(s, vocab.AutoDesiredState)),
+		CanceledBy: g.Value(s, vocab.BusCanceledBy),
 	}
 	r.Created, _ = g.Object(s, vocab.DCTermsCreated).Time()
 	hops, _ := g.Object(s, vocab.BusHops).Int()
@@ -184,6 +199,10 @@ func ParseRequest(g *rdf.Graph, uri string) (Request, error) {
 // request that asked for action.
 func (r *Result) Graph(uri, id, title, action string) *rdf.Graph {
 	g := rdf.NewGraph()
+	state := r.State
+	if state == "" {
+		state = Complete
+	}
 	n := g.Node(uri).
 		A(vocab.AutoAutomationResult).
 		String(vocab.DCTermsIdentifier, id).
@@ -192,7 +211,7 @@ func (r *Result) Graph(uri, id, title, action string) *rdf.Graph {
 		Time(vocab.DCTermsCreated, r.Finished).
 		Link(vocab.AutoReportsOnAutomationPlan, action).
 		Link(vocab.AutoProducedByAutomationRequest, r.Request).
-		Link(vocab.AutoState, string(Complete)).
+		Link(vocab.AutoState, string(state)).
 		Link(vocab.AutoVerdict, string(r.Verdict)).
 		Link(vocab.DCTermsReferences, r.Created).
 		String(vocab.BusExternalKey, r.Key).
@@ -210,6 +229,7 @@ func ParseResult(g *rdf.Graph, uri string) (Result, error) {
 	}
 	r := Result{
 		Request: g.Value(s, vocab.AutoProducedByAutomationRequest),
+		State:   State(g.Value(s, vocab.AutoState)),
 		Verdict: Verdict(g.Value(s, vocab.AutoVerdict)),
 		Message: g.Value(s, vocab.DCTermsDescription),
 		Created: g.Value(s, vocab.DCTermsReferences),

@@ -133,6 +133,9 @@ func (s *StackStorm) advance(e document) {
 	case "running":
 		params, _ := e["parameters"].(map[string]any)
 		cmd, _ := params["cmd"].(string)
+		if s.sleeps(e, cmd) && params["timeout"] == nil {
+			return
+		}
 		status, code := "succeeded", 0
 		if exitCode.MatchString(cmd) {
 			status, code = "failed", 1
@@ -144,6 +147,17 @@ func (s *StackStorm) advance(e document) {
 			"failed": code != 0, "succeeded": code == 0, "return_code": code, "stdout": params["message"], "stderr": "",
 		})
 	}
+}
+
+// sleeps reports whether a command "sleep N" has not slept its N seconds yet.
+func (s *StackStorm) sleeps(e document, cmd string) bool {
+	text, ok := strings.CutPrefix(cmd, "sleep ")
+	if !ok {
+		return false
+	}
+	seconds, err := strconv.Atoi(strings.TrimSpace(text))
+	begun, begin := time.Parse(micros, e["start_timestamp"].(string))
+	return err == nil && begin == nil && s.now().Before(begun.Add(time.Duration(seconds)*time.Second))
 }
 
 func (s *StackStorm) end(e document, status string, result any) {

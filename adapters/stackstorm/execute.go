@@ -24,6 +24,7 @@ type Executor struct {
 	prefix string // of the URIs of rules
 	toggle bool
 	once   adapters.Once
+	runs   runs
 }
 
 // NewExecutor returns the executor for the StackStorm whose API is at apiURL, such
@@ -364,8 +365,13 @@ func (x *Executor) run(ctx context.Context, r oslc.Request) (oslc.Result, error)
 			return oslc.Result{}, oslc.Errorf(op, oslc.Invalid, "parameters: %w", err)
 		}
 	}
+	run := x.runs.begin(r.ID)
+	defer x.runs.end(r.ID)
 	execution, err := x.earlier(ctx, r, action)
 	if err == nil && execution == nil {
+		if x.runs.canceled(run) {
+			return oslc.Result{State: oslc.Canceled, Verdict: oslc.NoVerdict, Message: action + " was canceled before it was run"}, nil
+		}
 		execution, err = x.api.call(ctx, http.MethodPost, "/executions", map[string]any{
 			"action": action, "parameters": params,
 			"context": map[string]any{"trace_context": map[string]any{"trace_tag": r.ID}},
@@ -377,6 +383,11 @@ func (x *Executor) run(ctx context.Context, r oslc.Request) (oslc.Result, error)
 	id, _ := execution["id"].(string)
 	if id == "" {
 		return oslc.Result{}, oslc.Errorf(op, oslc.Unavailable, "the answer names no execution")
+	}
+	if x.runs.began(run, id) {
+		if err := x.stop(ctx, id); err != nil && !errors.Is(err, oslc.Conflict) {
+			return oslc.Result{}, err
+		}
 	}
 	for pause := firstLook; !ended(execution["status"]); pause = min(2*pause, lastLook) {
 		if err := sleep(ctx, pause); err != nil {
@@ -415,7 +426,7 @@ func (x *Executor) earlier(ctx context.Context, r oslc.Request, action string) (
 
 // verdicts are those of executions that have ended.
 var verdicts = map[string]oslc.Verdict{
-	"succeeded": oslc.Passed, "failed": oslc.Failed, "timeout": oslc.Errored, "abandoned": oslc.Errored, "canceled": oslc.Failed,
+	"succeeded": oslc.Passed, "failed": oslc.Failed, "timeout": oslc.Errored, "abandoned": oslc.Errored, "canceled": oslc.NoVerdict,
 }
 
 func ended(status any) bool {
@@ -430,8 +441,12 @@ func outcome(action string, execution map[string]any) oslc.Result {
 	status, _ := execution["status"].(string)
 	id, _ := execution["id"].(string)
 	web, _ := execution["web_url"].(string)
+	state := oslc.Complete
+	if status == "canceled" {
+		state = oslc.Canceled
+	}
 	return oslc.Result{
-		Verdict: verdicts[status], Message: fmt.Sprintf("%s %s", action, status), Key: id, Created: web,
+		State: state, Verdict: verdicts[status], Message: fmt.Sprintf("%s %s", action, status), Key: id, Created: web,
 		Outputs: map[string]any{"status": status, "execution": id},
 	}
 }

@@ -30,6 +30,10 @@ func requestsCommands() []command {
 			"requests list", "list what was asked for, newest first, and how it ended",
 			"[-url URL] [-token-file FILE] [-where CONDITION] [-limit N] [-o text|json]", requestsList,
 		},
+		{
+			"requests cancel", "have a request not carried out, or stopped where its tool can",
+			"[-url URL] [-token-file FILE] [-wait TIME] [-o text|json] URI|ID", requestsCancel,
+		},
 		{"requests show", "show a request and its result in Turtle", "[-url URL] [-token-file FILE] URI|ID", requestsShow},
 	}
 }
@@ -215,7 +219,7 @@ func requestsList(ctx context.Context, p *program, args []string) error {
 	}
 	slices.SortStableFunc(rows, func(a, b asked) int { return strings.Compare(b.Created, a.Created) })
 	for i := range rows {
-		if rows[i].State != "complete" {
+		if rows[i].State != "complete" && rows[i].State != "canceled" {
 			continue
 		}
 		result := strings.Replace(rows[i].URI, "/requests/", "/results/", 1)
@@ -228,6 +232,39 @@ func requestsList(ctx context.Context, p *program, args []string) error {
 	return show(p, *o, rows)
 }
 
+// requestPath is where a request is that is named by its URI or its id.
+func requestPath(name string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	return "/services/bus/requests/" + url.PathEscape(name)
+}
+
+func requestsCancel(ctx context.Context, p *program, args []string) error {
+	f := flags(p, "requests cancel")
+	newClient := clientFlags(f)
+	wait := f.Duration("wait", 30*time.Second, "how long to wait for the tool to stop")
+	o := outputFlag(f)
+	if err := parse(f, args, "URI"); err != nil {
+		return err
+	}
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	body := []byte("<> <" + vocab.AutoDesiredState + "> <" + vocab.AutoCanceled + "> .\n")
+	a, err := c.do(ctx, http.MethodPut, requestPath(f.Arg(0)), format.Turtle.MediaType(), format.NTriples.MediaType(), body,
+		"Prefer", "wait="+strconv.Itoa(int(wait.Seconds())))
+	if err != nil {
+		return err
+	}
+	g, err := a.graph()
+	if err != nil {
+		return oslc.E("requests", err, oslc.Unavailable)
+	}
+	return show(p, *o, []asked{rowOf(g, rdf.NewIRI(a.header.Get("Location")))})
+}
+
 func requestsShow(ctx context.Context, p *program, args []string) error {
 	f := flags(p, "requests show")
 	newClient := clientFlags(f)
@@ -238,10 +275,7 @@ func requestsShow(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	path := f.Arg(0)
-	if !strings.Contains(path, "/") {
-		path = "/services/bus/requests/" + url.PathEscape(path)
-	}
+	path := requestPath(f.Arg(0))
 	a, err := c.do(ctx, http.MethodGet, path, "", format.Turtle.MediaType(), nil)
 	if err != nil {
 		return err

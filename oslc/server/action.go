@@ -24,6 +24,11 @@ type Asker interface {
 	// Ask records r, once for its id, and waits for its result no longer than wait.
 	// done is false when there is none yet.
 	Ask(ctx context.Context, r oslc.Request, wait time.Duration) (res oslc.Result, done bool, err error)
+	// Cancel records that somebody, whose name is by, wants the request canceled, and
+	// waits for its end no longer than wait; done is false when it has not ended yet.
+	// It fails with kind Conflict for a request that has ended otherwise or that its
+	// tool cannot stop, and NotFound for one that never was.
+	Cancel(ctx context.Context, uri, by string, wait time.Duration) (r oslc.Request, done bool, err error)
 }
 
 // An offer is an action of a tool.
@@ -235,6 +240,9 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, req oslc.Reque
 	}
 	req.Tool, req.Action, req.State, req.Hops = o.tool, o.IRI, oslc.New, 1
 	req.By, req.Created = s.cfg.User(r.Context()), s.cfg.Now()
+	if req.Desired == oslc.Canceled {
+		req.CanceledBy = req.By
+	}
 	req.ID, req.URI = s.cfg.Asker.NewRequest(req.By, r.Header.Get("Idempotency-Key"))
 	res, done, err := s.cfg.Asker.Ask(r.Context(), req, preferred(r))
 	if err != nil {
@@ -246,14 +254,18 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, req oslc.Reque
 		g.AddGraph(req.Graph())
 		return Reply{Graph: Graph(g), Status: http.StatusAccepted, CacheControl: "no-store"}.Write(w, r)
 	}
-	if err := res.Failure(); err != nil {
-		return failed(err)
+	if req.Desired != oslc.Canceled {
+		if err := res.Failure(); err != nil {
+			return failed(err)
+		}
 	}
-	req.State = oslc.Complete
+	if req.State = res.State; req.State == "" {
+		req.State = oslc.Complete
+	}
 	g.AddGraph(req.Graph())
 	g.AddGraph(res.Graph(oslc.ResourceURI(s.cfg.BaseURL, s.cfg.Requests, "results", req.ID), req.ID, req.Title, req.Action).Relabel("r"))
 	status := http.StatusOK
-	if o.Class == "" {
+	if o.Class == "" || req.Desired == oslc.Canceled {
 		status = http.StatusCreated
 	}
 	return Reply{Graph: Graph(g), Status: status, CacheControl: "no-store"}.Write(w, r)
@@ -306,6 +318,9 @@ func (s *Server) asked(g *rdf.Graph) (oslc.Request, *offer, error) {
 	}
 	node, class := all[0].node, all[0].class
 	req := oslc.Request{Title: g.Value(node, vocab.DCTermsTitle), Target: g.Value(node, vocab.BusTarget)}
+	if wantsCancel(g, node) {
+		req.Desired = oslc.Canceled
+	}
 	o, err := s.find(class, g.Value(node, vocab.BusTool), req.Target)
 	if err != nil {
 		return req, nil, err

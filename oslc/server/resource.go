@@ -40,13 +40,18 @@ func (s *Server) Resource(w http.ResponseWriter, r *http.Request, name, kind, id
 	if c.writer != nil {
 		methods = append(methods, http.MethodPut, http.MethodDelete)
 	}
+	if c.asks {
+		methods = append(methods, http.MethodPut)
+	}
 	if answered, err := Allow(w, r, methods...); answered || err != nil {
 		return err
 	}
-	switch r.Method {
-	case http.MethodPut:
+	switch {
+	case r.Method == http.MethodPut && c.asks:
+		return s.cancel(w, r, c, uri)
+	case r.Method == http.MethodPut:
 		return s.update(w, r, c, uri)
-	case http.MethodDelete:
+	case r.Method == http.MethodDelete:
 		return s.remove(w, r, c, uri)
 	}
 	res, err := s.present(r, uri)

@@ -306,6 +306,7 @@ var terms = map[string][]string{
 		"action",
 		"attempt",
 		"baseAge",
+		"canceledBy",
 		"causedBy",
 		"changedProperty",
 		"connection",

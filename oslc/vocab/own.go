@@ -130,6 +130,8 @@ const (
 	BusVia = Bus + "via"
 	// BusRequester is the name of who asked for something.
 	BusRequester = Bus + "requester"
+	// BusCanceledBy is the name of who wanted a request canceled.
+	BusCanceledBy = Bus + "canceledBy"
 	// BusEpoch names the beginning of a change log: one that was made anew has
 	// another.
 	BusEpoch = Bus + "epoch"
