@@ -107,6 +107,9 @@ type TRSConfig struct {
 	// Latency is what clients are told about how soon a change is in the change log;
 	// default 1s.
 	Latency time.Duration `yaml:"latency"`
+	// Patches has modifications tell what they did (TRS Patch); default true: a client
+	// that reads them saves a request for each change, and others pass them over.
+	Patches *bool `yaml:"patches"`
 }
 
 // Defaults of TRSConfig.
@@ -128,6 +131,9 @@ func (t *TRSConfig) complete(fail func(string, string, ...any) error) error {
 	}
 	if t.Latency == 0 {
 		t.Latency = DefaultLatency
+	}
+	if t.Patches == nil {
+		t.Patches = new(true)
 	}
 	switch {
 	case t.PageSize < 1 || t.PageSize > 10_000:

@@ -464,9 +464,13 @@ func (e *Engine) oslcServer() *server.Server {
 	return server.New(cfg)
 }
 
-func (e *Engine) trsServer() *trs.Server {
-	return trs.NewServer(trs.Config{
+func (e *Engine) trsServer(s *server.Server) *trs.Server {
+	cfg := trs.Config{
 		BaseURL: e.cfg.BaseURL, Store: e.views, Policy: e.cfg.TRS.policy(),
 		BaseAge: e.cfg.TRS.BaseAge, Latency: e.cfg.TRS.Latency, Pages: e.cache.Pages(),
-	})
+	}
+	if *e.cfg.TRS.Patches {
+		cfg.Patches = s.Tracked()
+	}
+	return trs.NewServer(cfg)
 }

@@ -23,7 +23,8 @@ import (
 // knows the router.
 func (e *Engine) routes() http.Handler {
 	r := mux.NewRouter().UseEncodedPath().SkipClean(true)
-	s, t := e.oslcServer(), e.trsServer()
+	s := e.oslcServer()
+	t := e.trsServer(s)
 	metrics := promhttp.HandlerFor(e.opts.Gatherer, promhttp.HandlerOpts{})
 
 	open := func(path string, h server.HandlerFunc) { e.get(r, path, h) }

@@ -31,6 +31,9 @@ type Config struct {
 	// Latency is how soon a change is to be in the change log, as the sets tell it; 0
 	// says nothing.
 	Latency time.Duration
+	// Patches says how resources are answered, and has modifications tell what they did
+	// where the Store is a Patcher; nil means that they do not.
+	Patches Representation
 	// Pages keeps rendered pages on disk; nil means in memory alone.
 	Pages Pages
 	// Now is the clock; nil means time.Now.
@@ -42,6 +45,7 @@ type Config struct {
 type Server struct {
 	cfg   Config
 	size  int64
+	kind  uint64 // of pages: the same orders make others with another
 	shelf shelf
 
 	mu    sync.Mutex
@@ -60,7 +64,12 @@ func NewServer(cfg Config) *Server {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Server{cfg: cfg, size: pageSize(cfg.PageSize), shelf: shelf{disk: cfg.Pages}, bases: map[string]generation{}}
+	s := &Server{cfg: cfg, size: pageSize(cfg.PageSize), shelf: shelf{disk: cfg.Pages}, bases: map[string]generation{}}
+	s.kind = uint64(s.size) * 0x9e3779b97f4a7c15
+	if cfg.Patches != nil {
+		s.kind ^= cfg.Patches.Version()
+	}
+	return s
 }
 
 func pageSize(n int64) int64 {
@@ -78,9 +87,9 @@ func SetURI(base, set string) string { return base + "/trs/" + set }
 func (s *Server) uri(set string) string { return SetURI(s.cfg.BaseURL, set) }
 
 // name is an order with a mark of the log up to it: it is never given to anything
-// else. Pages of another size are other pages.
+// else. Pages of another size, and with other patches, are other pages.
 func (s *Server) name(order int64, mark uint64) string {
-	return fmt.Sprintf("%d.%016x", order, mark^uint64(s.size)*0x9e3779b97f4a7c15)
+	return fmt.Sprintf("%d.%016x", order, mark^s.kind)
 }
 
 // order reads what name wrote; the mark is checked by comparing names.
@@ -102,14 +111,14 @@ func (s *Server) pageURI(set, name string, after int64) string {
 func inlineAfter(newest, size int64) int64 { return max(0, (newest-1)/size-1) * size }
 
 // reply answers with a page that is rendered once. keep says that it is immutable.
-func (s *Server) reply(w http.ResponseWriter, r *http.Request, path, tag string, keep bool, build func() (g *rdf.Graph, next string, err error)) error {
+func (s *Server) reply(w http.ResponseWriter, r *http.Request, path, tag string, keep bool, build func(format.Format) (g *rdf.Graph, next string, err error)) error {
 	reply := server.Reply{Tag: tag}
 	if keep {
 		reply.CacheControl = immutable
 	}
 	reply.Rendered = func(f format.Format, gz bool) ([]byte, error) {
 		p, err := s.shelf.page(r.Context(), s.key(path, tag, f), keep, func() (*rendered, error) {
-			g, next, err := build()
+			g, next, err := build(f)
 			if err != nil {
 				return nil, err
 			}
@@ -131,7 +140,7 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, path, tag string,
 }
 
 // renderVersion is raised when pages are written in another way.
-const renderVersion = "1"
+const renderVersion = "2"
 
 func (s *Server) key(path, tag string, f format.Format) string {
 	return renderVersion + " " + s.cfg.BaseURL + path + " " + tag + " " + f.String()
@@ -146,7 +155,7 @@ func (s *Server) Set(w http.ResponseWriter, r *http.Request, set string) error {
 	}
 	after := inlineAfter(b.Newest, s.size)
 	tag := s.name(b.Newest, b.Mark) + "." + strconv.FormatInt(b.Oldest, 10) + "." + s.policyTag()
-	return s.reply(w, r, "/"+set, tag, false, func() (*rdf.Graph, string, error) {
+	return s.reply(w, r, "/"+set, tag, false, func(f format.Format) (*rdf.Graph, string, error) {
 		changes, err := s.cfg.Store.Changes(r.Context(), set, after, b.Newest)
 		if err != nil {
 			return nil, "", err
@@ -157,7 +166,7 @@ func (s *Server) Set(w http.ResponseWriter, r *http.Request, set string) error {
 			Link(vocab.TRSBase, s.uri(set)+"/base").
 			Add(vocab.TRSChangeLog, log)
 		s.tell(n, b)
-		return g, "", s.segment(r.Context(), g, log, set, changes, after, b)
+		return g, "", s.segment(r.Context(), g, log, f, set, changes, after, b)
 	})
 }
 
@@ -185,14 +194,19 @@ func (s *Server) tell(n rdf.Node, b Bounds) {
 }
 
 // segment adds a segment and its events, and the link to the one before.
-func (s *Server) segment(ctx context.Context, g *rdf.Graph, log rdf.Term, set string, changes []Change, after int64, b Bounds) error {
+func (s *Server) segment(ctx context.Context, g *rdf.Graph, log rdf.Term, f format.Format, set string, changes []Change, after int64, b Bounds) error {
 	n := g.NodeOf(log).A(vocab.TRSChangeLogClass)
+	edits, err := s.patches(ctx, set, after, after+2*s.size)
+	if err != nil {
+		return err
+	}
 	for _, c := range changes {
 		n.Link(vocab.TRSChange, "urn:uuid:"+c.Event)
-		g.Node("urn:uuid:"+c.Event).A(c.Kind.IRI()).
+		e := g.Node("urn:uuid:"+c.Event).A(c.Kind.IRI()).
 			Link(vocab.TRSChanged, c.Changed).
 			Int(vocab.TRSOrder, c.Order).
 			Time(vocab.DCTermsCreated, c.Time)
+		s.addPatch(e, c, edits[c.Order], f)
 	}
 	if after < b.Oldest || b.Oldest == 0 {
 		return nil
@@ -233,13 +247,13 @@ func (s *Server) older(w http.ResponseWriter, r *http.Request, set, name string)
 	if err := s.known(path, tag, func() error { return s.checkMark(r.Context(), op, set, name, upTo, n) }); err != nil {
 		return err
 	}
-	return s.reply(w, r, path, tag, true, func() (*rdf.Graph, string, error) {
+	return s.reply(w, r, path, tag, true, func(f format.Format) (*rdf.Graph, string, error) {
 		changes, err := s.cfg.Store.Changes(r.Context(), set, after, upTo)
 		if err != nil {
 			return nil, "", err
 		}
 		g := rdf.NewGraph()
-		if err := s.segment(r.Context(), g, rdf.NewIRI(s.segmentURI(set, name)), set, changes, after, b); err != nil {
+		if err := s.segment(r.Context(), g, rdf.NewIRI(s.segmentURI(set, name)), f, set, changes, after, b); err != nil {
 			return nil, "", err
 		}
 		return g, "", s.uncut(r.Context(), set, b)
@@ -357,7 +371,7 @@ func (s *Server) onePage(w http.ResponseWriter, r *http.Request, set, name, page
 		return err
 	}
 	w.Header().Set("Link", "<"+vocab.LDPPage+`>; rel="type"`)
-	return s.reply(w, r, path, tag, true, func() (*rdf.Graph, string, error) {
+	return s.reply(w, r, path, tag, true, func(format.Format) (*rdf.Graph, string, error) {
 		if at > 0 && cutoff == rdf.Nil { // known in another syntax
 			is, err := s.cfg.Store.Bounds(r.Context(), set, at)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -512,7 +513,7 @@ func (v *verifier) live() (map[string]bool, map[string]Event) {
 
 // resources reads the tracked resources, as many as wanted.
 func (v *verifier) resources(ctx context.Context) error {
-	live, _ := v.live()
+	live, newest := v.live()
 	var all []string
 	for uri := range live {
 		if v.allowed(uri) {
@@ -530,14 +531,18 @@ func (v *verifier) resources(ctx context.Context) error {
 	work := make(chan string)
 	var workers sync.WaitGroup
 	var gone []string
+	unled := map[string]string{} // what the newest patch does not lead to, and how it does not
 	done := 0
 	for range min(v.cfg.Parallel, len(all)) {
 		workers.Go(func() {
 			for uri := range work {
-				there := v.resource(ctx, uri)
+				there, wrong := v.resource(ctx, uri, newest[uri])
 				v.mu.Lock()
 				if !there {
 					gone = append(gone, uri)
+				}
+				if wrong != "" {
+					unled[uri] = wrong
 				}
 				done++
 				v.cfg.Progress("resources", done, len(all))
@@ -554,10 +559,10 @@ func (v *verifier) resources(ctx context.Context) error {
 	close(work)
 	workers.Wait()
 	v.report.Read = len(all)
-	if err := ctx.Err(); err != nil || len(gone) == 0 {
+	if err := ctx.Err(); err != nil || len(gone)+len(unled) == 0 {
 		return err
 	}
-	// What is gone may have been deleted meanwhile: that is told by now.
+	// What is gone or changed may have been so meanwhile: that is told by now.
 	d, err := v.fetch(ctx, v.cfg.URI, "")
 	if err != nil {
 		return err
@@ -574,21 +579,62 @@ func (v *verifier) resources(ctx context.Context) error {
 			v.found("S20", uri, "base and log say that it is there, and it is not")
 		}
 	}
+	for _, uri := range slices.Sorted(maps.Keys(unled)) {
+		if !told[uri] {
+			v.found("S28", newest[uri].URI, "%s", unled[uri])
+		}
+	}
 	return nil
 }
 
-func (v *verifier) resource(ctx context.Context, uri string) (there bool) {
+// resource reads a resource, of which e is the newest event. It reports whether the
+// resource is there, and how the patch of e does not lead to it.
+func (v *verifier) resource(ctx context.Context, uri string, e Event) (there bool, wrong string) {
 	at, _, _ := strings.Cut(uri, "#")
 	d, err := v.fetch(ctx, at, "")
 	switch {
 	case missing(err):
-		return false
+		return false, ""
 	case err != nil && ctx.Err() == nil:
 		v.found("S24", uri, "it cannot be read: %v", err)
 	case err == nil && d.graph.Len() == 0:
 		v.found("S24", uri, "its document says nothing")
+	case err == nil:
+		return true, v.ledTo(ctx, at, e.Patch, d)
 	}
-	return true
+	return true, ""
+}
+
+// ledTo says how a patch does not lead to what a GET answers.
+func (v *verifier) ledTo(ctx context.Context, uri string, p Patch, d *document) string {
+	patch, err := diff.Parse(p.Text, rdf.Limits{})
+	if p.Text == "" || p.After == "" || err != nil {
+		return "" // or told already
+	}
+	last := map[rdf.Triple]bool{}
+	for _, c := range patch {
+		last[c.Triple] = !c.Delete
+	}
+	if tag := opaque(d.header.Get("ETag")); tag != p.After {
+		// It may be the tag of another syntax.
+		for _, f := range format.All() {
+			other, err := v.fetch(context.WithValue(ctx, acceptKey{}, f.MediaType()), uri, "")
+			if err == nil && opaque(other.header.Get("ETag")) == p.After {
+				return ""
+			}
+		}
+		return fmt.Sprintf("after the patch the entity tag of <%s> is %q, and a GET answers with %q", uri, p.After, tag)
+	}
+	for t, there := range last {
+		switch {
+		case d.graph.Has(t) == there:
+		case there:
+			return fmt.Sprintf("the patch adds what <%s> does not say: %v %v", uri, t.P.Value, t.O.Value)
+		default:
+			return fmt.Sprintf("the patch deletes what <%s> says: %v %v", uri, t.P.Value, t.O.Value)
+		}
+	}
+	return ""
 }
 
 // later looks at the set once more: what was seen must be where it was, or older.

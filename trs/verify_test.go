@@ -65,6 +65,15 @@ const (
 	third  = "urn:event:0:2"  // one of the oldest segment
 )
 
+// patchTo gives an event a patch with both tags, in the spelling of the examples of the
+// specification.
+func patchTo(text, event, after string) func(string, string, *rdf.Graph) *rdf.Graph {
+	return edit("set", func(g *rdf.Graph, _ string) *rdf.Graph {
+		g.Node(event).String(vocab.TRSPatchRdfPatch, text).String(vocab.TRSPatch+"beforeEtag", "before").String(vocab.TRSPatch+"afterEtag", after)
+		return g
+	})
+}
+
 // TestVerify_seededFaults: the verifier names every fault of a server, by the number
 // of the check, and finds nothing else that must not be.
 func TestVerify_seededFaults(t *testing.T) {
@@ -176,6 +185,15 @@ func TestVerify_seededFaults(t *testing.T) {
 		"a patch of nonsense": {"S28", func(f *trstest.Feed) { f.Edit = patch("X <urn:a> .", newest) }},
 		"a patch without a tag": {"S28", func(f *trstest.Feed) {
 			f.Edit = add("set", newest, vocab.TRSPatchRdfPatch, rdf.String("A <urn:a> <urn:b> <urn:c> ."))
+		}},
+		"a patch to a tag that no GET answers with": {"S28", func(f *trstest.Feed) {
+			f.Edit = patchTo("A <urn:a> <urn:b> <urn:c> .", newest, "another")
+		}},
+		"a patch to what no GET answers": {"S28", func(f *trstest.Feed) {
+			f.Edit = patchTo("A <"+f.URL+"/r/0> <urn:b> <urn:c> .", newest, "resource-0-13-0")
+		}},
+		"a patch that fits": {"", func(f *trstest.Feed) {
+			f.Edit = patchTo(`A <`+f.URL+`/r/0> <`+vocab.DCTermsTitle+`> "/r/0 version 3" . D <`+f.URL+`/r/0> <`+vocab.DCTermsTitle+`> "/r/0 version 2" .`, newest, "W/\"resource-0-13-0\"")
 		}},
 		"an origin without a patch": {"S28", func(f *trstest.Feed) {
 			f.Edit = add("set", newest, vocab.TRSPatchCreatedFrom, rdf.NewIRI("urn:a"))

@@ -16,6 +16,7 @@ import (
 // not be read.
 type state struct {
 	graph   *rdf.Graph
+	tag     string // its entity tag, or empty
 	missing bool
 }
 
@@ -99,7 +100,7 @@ func (r *run) one(ctx context.Context, uri string) (state, error) {
 		st, err := r.feed.Resource(ctx, uri)
 		switch {
 		case err == nil:
-			return state{graph: st.Graph}, nil
+			return state{graph: st.Graph, tag: st.Tag}, nil
 		case errors.Is(err, oslc.NotFound):
 			r.count("missing_resource", 1)
 			return state{missing: true}, nil

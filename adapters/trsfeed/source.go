@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -277,10 +278,13 @@ func (r *run) changes(ctx context.Context, events []trs.Event) error {
 		}
 	}
 	slices.Sort(read)
+	patched, read := r.patched(ctx, events, read)
 	states, err := r.read(ctx, read)
 	if err != nil {
 		return err
 	}
+	maps.Copy(states, patched)
+	r.hold(ctx, events, states)
 	var batch []adapters.Emission
 	flush := func() error {
 		err := r.tell(ctx, batch)

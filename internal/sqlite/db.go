@@ -27,7 +27,7 @@ import (
 
 // schemaVersion is the PRAGMA user_version of a file this program writes. A file
 // with a higher one is refused; one with a lower one is migrated in place.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // DB is an open database file. Its methods may be called concurrently.
 type DB struct {
@@ -143,6 +143,7 @@ var migrations = []struct {
 	{text: logSchema + viewSchema},
 	{text: indexSchema, then: indexAll},
 	{text: trsSchema, then: markAll},
+	{text: patchSchema},
 }
 
 // Path returns the file's name.

@@ -160,9 +160,12 @@ func containerOf(uri string) string {
 	return uri[strings.LastIndexByte(uri[:max(middle, 0)], '/')+1 : end]
 }
 
-// names holds the numbers of containers and properties that were looked up. It is
+// names holds the numbers of containers, properties and types that were looked up. It is
 // guarded by DB.writing.
-type names struct{ containers map[string]*container }
+type names struct {
+	containers map[string]*container
+	types      map[string]int64 // of changes, see view_types
+}
 
 type container struct {
 	id         int64

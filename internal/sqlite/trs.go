@@ -119,7 +119,11 @@ func (f *fold) addChanges() error {
 	for i := range f.changes {
 		c := &f.changes[i]
 		mark = nextMark(mark, c.order, c.event, c.kind, c.r.uri, c.time)
-		if _, err := f.on.change.ExecContext(f.ctx, f.set, c.order, c.event, int(c.kind), c.r.id, c.time, mark); err != nil {
+		edit, err := f.edit(c.patch)
+		if err != nil {
+			return err
+		}
+		if _, err := f.on.change.ExecContext(f.ctx, f.set, c.order, c.event, int(c.kind), c.r.id, c.time, mark, edit); err != nil {
 			return err
 		}
 		for _, iri := range c.types {

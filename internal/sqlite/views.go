@@ -193,7 +193,7 @@ func (s *foldStatements) prepare(ctx context.Context, on interface {
 			graph=coalesce(?, graph) WHERE id=?`,
 		&s.join:   `INSERT INTO view_member("set", since, resource) VALUES (?, ?, ?)`,
 		&s.leave:  `UPDATE view_member SET until=? WHERE "set"=? AND since=?`,
-		&s.change: `INSERT INTO view_change("set", "order", event, kind, resource, time, mark) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		&s.change: `INSERT INTO view_change("set", "order", event, kind, resource, time, mark, edit) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		&s.fact:   `INSERT OR IGNORE INTO view_fact(resource, node, property, key) VALUES (?, ?, ?, ?)`,
 		&s.facts: `INSERT OR IGNORE INTO view_fact(resource, node, property, key) VALUES (?, ?, ?, ?)` +
 			strings.Repeat(`, (?, ?, ?, ?)`, factsAtOnce-1),
@@ -238,6 +238,7 @@ type row struct {
 
 	joined []int64 // orders at which it became a member, in this batch
 	left   []int64 // orders at which it ceased to be one
+	told   []int   // changes of this batch that left a state, by their index in fold.changes
 }
 
 type changeRow struct {
@@ -247,6 +248,10 @@ type changeRow struct {
 	r     *row
 	time  int64
 	types []string
+
+	before string     // the event that left the state before a modification
+	graph  *rdf.Graph // the state that it left
+	patch  *patchRow
 }
 
 func (f *fold) begin(p Place) error {
@@ -286,7 +291,11 @@ func (f *fold) step(s *Step) error {
 		return nil // the same event twice in a row
 	}
 	r.dirty = true
-	r.event, r.modified = e.ID, e.Time.UnixMilli()
+	c := changeRow{order: order, event: e.ID, kind: e.Change, r: r, time: e.Time.UnixMilli(), types: e.Types}
+	if e.Change == oslc.Modification && r.since > 0 && !r.deleted {
+		c.before = r.event
+	}
+	r.event, r.modified = e.ID, c.time
 	switch e.Change {
 	case oslc.Deletion:
 		if r.since > 0 && !r.deleted {
@@ -295,6 +304,7 @@ func (f *fold) step(s *Step) error {
 		r.deleted = true
 		if e.Resource != nil {
 			r.graph = e.Resource
+			r.told = append(r.told, len(f.changes))
 		}
 	case oslc.Creation, oslc.Modification:
 		if r.deleted || r.since == 0 {
@@ -305,8 +315,10 @@ func (f *fold) step(s *Step) error {
 		if r.graph = e.Resource; r.graph == nil {
 			r.graph = rdf.NewGraph()
 		}
+		r.told = append(r.told, len(f.changes))
 	}
-	f.changes = append(f.changes, changeRow{order, e.ID, e.Change, r, r.modified, e.Types})
+	c.graph = r.graph
+	f.changes = append(f.changes, c)
 	return nil
 }
 
@@ -394,6 +406,9 @@ func (f *fold) write(r *row) error {
 		if graph, err = format.Append(f.room[:0], r.graph, format.NTriples); err != nil {
 			return err
 		}
+		if graph == nil {
+			graph = []byte{} // nothing is said of it; NULL would keep what was said
+		}
 		f.room = graph // the driver has its own copy when it has written
 	}
 	var err error
@@ -414,6 +429,9 @@ func (f *fold) write(r *row) error {
 	}
 	if err := f.index(r, graph); err != nil {
 		return indexError(r, err)
+	}
+	if err := f.patch(r, graph); err != nil {
+		return err
 	}
 	for _, at := range r.joined {
 		if _, err := f.on.join.ExecContext(f.ctx, f.set, at, r.id); err != nil {

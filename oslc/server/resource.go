@@ -89,7 +89,7 @@ func (s *Server) Resource(w http.ResponseWriter, r *http.Request, name, kind, id
 		}
 		return g, nil
 	}}
-	reply.Tag += variant(q.Properties, prefers(r, preferCompact), old)
+	reply.Tag += s.variant(q.Properties, prefers(r, preferCompact), old)
 	return reply.Write(w, r)
 }
 
@@ -115,12 +115,13 @@ func (s *Server) headers(h http.Header, c *collection, res Resource) {
 
 // variant is the part of an entity tag that tells selections of one state apart; the
 // part before the plus sign stays the state's, so that what was read in part can be
-// changed with the same tag.
-func variant(properties query.Selection, compact, old bool) string {
+// changed with the same tag. What actions there are decides on what clients of version
+// 2.0 get.
+func (s *Server) variant(properties query.Selection, compact, old bool) string {
 	if properties == nil && !compact && !old {
 		return ""
 	}
-	sum := sha256.Sum256(fmt.Append(nil, properties, compact, old))
+	sum := sha256.Sum256(fmt.Append(nil, properties, compact, old, s.offersSum))
 	return "+" + hex.EncodeToString(sum[:4])
 }
 

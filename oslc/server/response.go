@@ -47,13 +47,18 @@ func wantsOldVersion(r *http.Request) bool {
 func expressible(g *rdf.Graph) *rdf.Graph {
 	out := rdf.NewGraph()
 	for t := range g.All() {
-		switch t.O.Datatype {
-		case rdf.NS + "JSON", rdf.NS + "HTML":
-			t.O.Datatype = ""
-		}
+		t.O = expressibleTerm(t.O)
 		out.AddTriple(t)
 	}
 	return out
+}
+
+func expressibleTerm(t rdf.Term) rdf.Term {
+	switch t.Datatype {
+	case rdf.NS + "JSON", rdf.NS + "HTML":
+		t.Datatype = ""
+	}
+	return t
 }
 
 // tooOld refuses versions before 2.0 (CORE-47).

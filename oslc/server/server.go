@@ -98,6 +98,7 @@ type Server struct {
 	locks     *locks
 	prefilled *prefilled
 	offers    []offer
+	offersSum uint64 // tells other offers apart
 	frames    string // the value of frame-ancestors
 	root      string // the path of the public address, usually empty
 }
@@ -136,6 +137,7 @@ func New(cfg Config) *Server {
 		frames: strings.Join(append([]string{"'self'"}, cfg.Origins...), " "),
 	}
 	s.offers = offers(cfg.Actions)
+	s.offersSum = offersSum(s.offers)
 	if u, err := url.Parse(cfg.BaseURL); err == nil {
 		s.root = u.Path
 	}
