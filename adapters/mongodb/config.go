@@ -4,16 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math"
-	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/oslcbus/oslcbus/adapters"
+	"github.com/oslcbus/oslcbus/adapters/mapping"
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
@@ -106,14 +104,9 @@ type CollectionConfig struct {
 	Properties []PropertyConfig `yaml:"properties"`
 }
 
-// PropertyConfig says what a field becomes.
-type PropertyConfig struct {
-	Path      string `yaml:"path"`
-	Predicate string `yaml:"predicate"`
-	// Datatype is that of the literal; "iri" makes a link of a string; empty
-	// takes what the value's BSON type suggests.
-	Datatype string `yaml:"datatype"`
-}
+// PropertyConfig says what a field becomes. Without a datatype the value's BSON type
+// suggests one.
+type PropertyConfig = mapping.Property
 
 // Build is the adapters.Builder of "mongodb".
 func Build(decode func(any) error, opts adapters.Options) (adapters.Adapter, error) {
@@ -208,12 +201,9 @@ func NewMapping(c CollectionConfig, database string, opts adapters.Options) (*fi
 		return fail("name is missing")
 	case database == "":
 		return fail("database is missing")
-	case len(c.Types) == 0 || c.Title == "":
-		return fail("there is no mapping: types and title are required")
 	}
 	m := &fieldMapping{
 		collection: Collection{Database: database, Name: c.Name, Kind: c.Kind},
-		domain:     c.Domain,
 		provider:   oslc.ProviderURI(opts.BaseURL, opts.Name),
 		tops:       map[string][]int{},
 	}
@@ -221,41 +211,14 @@ func NewMapping(c CollectionConfig, database string, opts adapters.Options) (*fi
 	for _, path := range []string{id, c.Title, cmp.Or(c.Identifier, id), c.Description, cmp.Or(c.Created, id)} {
 		m.path(path)
 	}
-	if m.collection.Kind == "" {
-		m.collection.Kind = c.Name
+	r, err := mapping.Resource{
+		Kind: cmp.Or(c.Kind, c.Name), Types: c.Types, Domain: c.Domain, Title: c.Title, Properties: c.Properties,
+	}.Compile()
+	if e, ok := errors.AsType[*oslc.Error](err); ok {
+		return fail("%v", e.Err)
 	}
-	if strings.Trim(m.collection.Kind, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~") != "" {
-		return fail("kind %q does not fit into a URI; letters, digits and -._~ do", m.collection.Kind)
-	}
-	for _, t := range c.Types {
-		iri, err := expand(t)
-		if err != nil {
-			return fail("type: %v", err)
-		}
-		m.types = append(m.types, iri)
-	}
-	if m.domain == "" {
-		m.domain = m.types[0][:1+strings.LastIndexAny(m.types[0], "#/")]
-	} else if iri, err := expand(m.domain); err == nil {
-		m.domain = iri
-	}
+	m.collection.Kind, m.types, m.domain, m.properties = r.Kind, r.Types, r.Domain, r.Properties
 	for _, p := range c.Properties {
-		var err error
-		if p.Path == "" {
-			return fail("a property has no path")
-		}
-		if p.Predicate, err = expand(p.Predicate); err != nil {
-			return fail("predicate of %q: %v", p.Path, err)
-		}
-		if slices.Contains([]string{rdf.Type, vocab.DCTermsModified, vocab.DCTermsIdentifier, vocab.OSLCServiceProvider}, p.Predicate) {
-			return fail("predicate of %q: <%s> is set by the bus", p.Path, p.Predicate)
-		}
-		if p.Datatype != "" && p.Datatype != datatypeIRI {
-			if p.Datatype, err = expand(p.Datatype); err != nil {
-				return fail("datatype of %q: %v", p.Path, err)
-			}
-		}
-		m.properties = append(m.properties, p)
 		m.path(p.Path)
 	}
 	return m, nil
@@ -287,20 +250,6 @@ func (p fieldPath) name() string {
 		return p.top
 	}
 	return p.top + "." + p.rest
-}
-
-const datatypeIRI = "iri"
-
-// expand returns the IRI of a prefixed name or of an IRI.
-func expand(name string) (string, error) {
-	if iri, ok := rdf.Expand(name); ok {
-		return iri, nil
-	}
-	u, err := url.Parse(name)
-	if err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "" {
-		return "", fmt.Errorf("%q is neither an IRI nor a name with a well-known prefix", name)
-	}
-	return name, nil
 }
 
 // Collection says what is mapped.
@@ -339,13 +288,13 @@ func (m *fieldMapping) Map(d Doc, uri string, _ References) (Resource, error) {
 	for i, p := range m.properties {
 		v := found[atProperties+i]
 		if v.Type != TypeArray {
-			if !m.add(n, p, v) {
+			if !mapping.Add(n, p, v) {
 				res.Warnings = appendNew(res.Warnings, warnValue)
 			}
 			continue
 		}
 		for item := range v.Items() {
-			if !m.add(n, p, item) {
+			if !mapping.Add(n, p, item) {
 				res.Warnings = appendNew(res.Warnings, warnValue)
 			}
 		}
@@ -356,60 +305,8 @@ func (m *fieldMapping) Map(d Doc, uri string, _ References) (Resource, error) {
 // warnValue says that a value does not fit its datatype, so it is left out.
 const warnValue = "value_of_wrong_type"
 
-// add adds a value; it reports false for one that does not fit.
-func (m *fieldMapping) add(n rdf.Node, p PropertyConfig, v Value) bool {
-	if v.IsEmpty() {
-		return true
-	}
-	switch p.Datatype {
-	case "":
-		n.Add(p.Predicate, plainTerm(v))
-	case datatypeIRI:
-		text := v.Text()
-		if _, err := expand(text); err != nil {
-			return false
-		}
-		n.Link(p.Predicate, text)
-	case rdf.XSDDateTime:
-		t := v.Time()
-		if t.IsZero() {
-			var ok bool
-			if t, ok = rdf.String(v.Text()).Time(); !ok {
-				return false
-			}
-		}
-		n.Time(p.Predicate, t)
-	case rdf.XSDBoolean:
-		b, ok := v.Bool()
-		if !ok {
-			return false
-		}
-		n.Bool(p.Predicate, b)
-	case rdf.XSDInteger:
-		i, ok := v.Int()
-		if !ok {
-			return false
-		}
-		n.Int(p.Predicate, i)
-	case rdf.XSDDecimal:
-		if !isDecimal(v.Text()) {
-			return false
-		}
-		n.Add(p.Predicate, rdf.Typed(v.Text(), p.Datatype))
-	case rdf.XSDDouble:
-		f, err := strconv.ParseFloat(v.Text(), 64)
-		if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
-			return false
-		}
-		n.Add(p.Predicate, rdf.Typed(strconv.FormatFloat(f, 'g', -1, 64), p.Datatype))
-	default:
-		n.Add(p.Predicate, rdf.Typed(v.Text(), p.Datatype))
-	}
-	return true
-}
-
-// plainTerm returns the literal that a value's own type suggests.
-func plainTerm(v Value) rdf.Term {
+// Term returns the literal that a value's own type suggests.
+func (v Value) Term() rdf.Term {
 	switch v.Type {
 	case TypeBoolean:
 		b, _ := v.Bool()
@@ -422,7 +319,7 @@ func plainTerm(v Value) rdf.Term {
 	case TypeDate:
 		return rdf.Time(v.Time())
 	case TypeDecimal128:
-		if d := v.Text(); isDecimal(d) {
+		if d := v.Text(); mapping.IsDecimal(d) {
 			return rdf.Typed(d, rdf.XSDDecimal)
 		}
 	case TypeDocument:
@@ -431,11 +328,5 @@ func plainTerm(v Value) rdf.Term {
 	return rdf.String(v.Text())
 }
 
-// isDecimal reports whether s is an xsd:decimal, which has no exponent.
-func isDecimal(s string) bool {
-	s = strings.TrimLeft(s, "+-")
-	return strings.Trim(s, "0123456789.") == "" && strings.Trim(s, ".") != "" && strings.Count(s, ".") <= 1
-}
-
-// JSONType is the datatype of a literal that holds JSON (JSON-LD 1.1, 10.2).
-const JSONType = rdf.NS + "JSON"
+// JSONType is the datatype of a literal that holds JSON.
+const JSONType = mapping.JSONType
