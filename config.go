@@ -193,7 +193,7 @@ func ParseConfig(path string, data []byte, opts ConfigOptions) (Config, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := d.expand(opts.Getenv, "rules"); err != nil {
+	if err := d.expand(opts.Getenv, "rules", "connections/*/call/actions"); err != nil {
 		return c, err
 	}
 	var f file
@@ -369,6 +369,12 @@ func loopback(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+// public reports whether other machines reach the bus.
+func (c *Config) public() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return err != nil || !loopback(host)
 }
 
 // build makes the adapters.

@@ -81,6 +81,7 @@ type provider struct {
 	parallel int
 	retry    bus.Retry
 	adapter  adapters.Adapter
+	inbox    *inbox // of a connection that is sent things
 	uri      string
 	sets     []string     // per partition
 	burst    atomic.Int64 // when the source last had more than fits one append, in Unix ms
@@ -157,12 +158,15 @@ func (e *Engine) connect(name string) (*provider, error) {
 	conn := e.cfg.Connections[name]
 	p := e.place(name, conn.TopicConfig)
 	p.parallel, p.retry = conn.Parallel, conn.Retry.policy().WithDefaults()
+	p.inbox = &inbox{e: e, name: name, topic: InboxTopic(p.topic.Topic)}
 	var err error
 	p.adapter, err = e.cfg.build(name, e.opts.Adapters, adapters.Options{
 		Name:    name,
 		BaseURL: e.cfg.BaseURL,
 		State:   &lazyState{e: e, prefix: p.uri + "/"},
 		Cache:   &lazyCache{e: e, source: name},
+		Inbox:   p.inbox,
+		Public:  e.cfg.public(),
 		Logger:  e.logger.With("adapter", name),
 		Metrics: counter{e.metrics, name},
 	})
@@ -381,7 +385,11 @@ func (e *Engine) open(ctx context.Context) error {
 }
 
 func (e *Engine) close() error {
-	return errors.Join(e.asker.close(), e.letters.close(), e.log.Close(), e.cache.Close(), e.db.Close())
+	var inboxes []error
+	for _, p := range e.connections() {
+		inboxes = append(inboxes, p.inbox.close())
+	}
+	return errors.Join(errors.Join(inboxes...), e.asker.close(), e.letters.close(), e.log.Close(), e.cache.Close(), e.db.Close())
 }
 
 // supervise runs a component until ctx ends, again and again: whatever it needs

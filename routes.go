@@ -38,6 +38,7 @@ func (e *Engine) routes() http.Handler {
 	open("/.well-known/oslc/rootservices.xml", s.RootServices)
 	open("/.well-known/oslc/sp-catalog", s.Catalog)
 	e.handle(r, "/oauth/{endpoint}", s.OAuth)
+	e.handle(r, "/hooks/{connection}", e.hook) // their senders sign what they send
 	read("/metrics", func(w http.ResponseWriter, r *http.Request) error { metrics.ServeHTTP(w, r); return nil })
 	admin := func(path string, h http.HandlerFunc) {
 		e.get(r, path, e.guard.need(Admin, func(w http.ResponseWriter, r *http.Request) error { h(w, r); return nil }))

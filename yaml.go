@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"reflect"
 	"regexp"
 	"slices"
@@ -238,8 +239,8 @@ func at(n *yaml.Node, path string) *yaml.Node {
 }
 
 // expand puts values of the environment in place of ${NAME} and ${NAME:-default}
-// in the scalars below n; "$${" stands for "${". skip names top-level keys that
-// are left alone, since ${...} means something else there.
+// in the scalars below n; "$${" stands for "${". skip are the paths of keys that are
+// left alone, since ${...} means something else there; * stands for any one key.
 func (d *document) expand(env func(string) (string, bool), skip ...string) error {
 	return d.expandNode(d.root, "", env, skip)
 }
@@ -249,7 +250,10 @@ func (d *document) expandNode(n *yaml.Node, key string, env func(string) (string
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k := join(key, n.Content[i].Value)
-			if slices.Contains(skip, k) {
+			if slices.ContainsFunc(skip, func(s string) bool {
+				ok, err := path.Match(s, strings.ReplaceAll(k, ".", "/"))
+				return ok && err == nil
+			}) {
 				continue
 			}
 			if err := d.expandNode(n.Content[i+1], k, env, skip); err != nil {

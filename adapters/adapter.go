@@ -72,6 +72,8 @@ type Adapter struct {
 	// Writer lets clients change resources; nil means that they can only be read.
 	// The collections that it writes are marked in Provider.
 	Writer Writer
+	// Hook, when set, takes what the tool sends to the bus.
+	Hook Hook
 	// Actions are those that Executor takes, with their parameters, so that rules
 	// can be checked before they run.
 	Actions []oslc.Action
@@ -116,6 +118,11 @@ type Options struct {
 	// with nothing and keeps its copies in memory.
 	State State
 	Cache Cache
+	// Inbox keeps what a Hook takes, for the Source to read; it belongs to the
+	// connection. Nil means none.
+	Inbox Inbox
+	// Public says that other machines reach the bus: a Hook needs a secret then.
+	Public bool
 	// Logger gets the adapter's log; nil discards it.
 	Logger *slog.Logger
 	// Metrics counts what an adapter notices; nil counts nothing.

@@ -112,8 +112,11 @@ func (p *Property) compile() (err error) {
 
 // Expand returns the IRI of a prefixed name or of an IRI.
 func Expand(name string) (string, error) {
-	if iri, ok := rdf.Expand(name); ok {
-		return iri, nil
+	// http is a well-known prefix too; http://example.org/ns# is in full.
+	if _, local, _ := strings.Cut(name, ":"); !strings.HasPrefix(local, "//") {
+		if iri, ok := rdf.Expand(name); ok {
+			return iri, nil
+		}
 	}
 	u, err := url.Parse(name)
 	if err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "" {

@@ -110,6 +110,24 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
+func TestExpand(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"dcterms:title":                   "http://purl.org/dc/terms/title",
+		"http:Request":                    "http://www.w3.org/2011/http#Request",
+		"http://www.bugzilla.org/rdf#tag": "http://www.bugzilla.org/rdf#tag",
+		"https://example.org/ns#a":        "https://example.org/ns#a",
+		"urn:example:a":                   "urn:example:a",
+		"nowhere":                         "",
+		"":                                "",
+		"two words":                       "",
+	} {
+		if got, err := mapping.Expand(name); got != want || (err == nil) == (want == "") {
+			t.Errorf("%q gives %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
 func TestParseJSON(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "{", `{"a":1} x`, "nul", `{"a":1}{}`} {
