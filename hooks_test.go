@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -305,5 +306,50 @@ func TestExamples(t *testing.T) {
 		if err != nil {
 			t.Errorf("%v", err)
 		}
+	}
+}
+
+// TestHooks_outage: while Apache Kafka is away a tool is told to come again; when it
+// does, with whatever was heard of it before, there is one event of each delivery.
+func TestHooks_outage(t *testing.T) {
+	t.Parallel()
+	broker := testkit.KafkaOwn(t)
+	r := newRig(t, fmt.Sprintf(`
+kafka: {brokers: [%q], prefix: %q, session_timeout: 6s, partitions: 2}
+requests: {topic: %q}
+connections:
+  github: {type: github, topic: %q, secret: %s}
+`, broker.Addr, broker.Name, broker.Name+"bus_event", broker.Name+"github_event", hookSecret)).start()
+	uri := oslc.ResourceURI(r.url, "github", "changeRequests", "73464126")
+	if resp, body := r.github("opened", "0"); resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("%s: %s", resp.Status, body)
+	}
+	r.eventually("the issue", func() bool { return len(r.seenOf(uri)) >= 1 })
+	broker.Kill(t)
+	if resp, _ := r.github("edited", "1"); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("without a broker: %s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
+	}
+	broker.Restart(t)
+	for i, name := range []string{"edited", "closed", "reopened", "deleted"} {
+		r.eventually(name+" to be taken", func() bool {
+			resp, _ := r.github(name, strconv.Itoa(i+1))
+			return resp.StatusCode == http.StatusAccepted
+		})
+	}
+	r.eventually("the deletion", func() bool {
+		resp, _ := r.get(strings.TrimPrefix(uri, r.url))
+		return resp.StatusCode == http.StatusGone
+	})
+	r.halt()
+	r.start()
+	r.github("opened", "0")
+	r.github("closed", "2")
+	body := bytes.ReplaceAll(fixture(t, "adapters/github/testdata/opened.json"), []byte("73464126"), []byte("73464127"))
+	r.deliver("/hooks/github", body, "Content-Type", "application/json", "X-GitHub-Event", "issues", "X-GitHub-Delivery", "9", "X-Hub-Signature-256", signed(body))
+	r.eventually("another issue", func() bool {
+		return len(r.seenOf(oslc.ResourceURI(r.url, "github", "changeRequests", "73464127"))) >= 1
+	})
+	if got := changes(r.seenOf(uri)); got != "creation modification modification modification deletion" {
+		t.Errorf("the events are %s", got)
 	}
 }

@@ -39,8 +39,12 @@ const (
 	headerSent   = "oslcbus_sent_"
 )
 
-// inboxAgain is how long a tool is asked to wait when the log is away.
-const inboxAgain = 5 * time.Second
+const (
+	// inboxWithin bounds how long the log may take: tools wait for ten seconds.
+	inboxWithin = 8 * time.Second
+	// inboxAgain is how long a tool is asked to wait when the log is away.
+	inboxAgain = 5 * time.Second
+)
 
 // Put implements adapters.Inbox.
 func (b *inbox) Put(ctx context.Context, batch ...adapters.Delivery) error {
@@ -87,7 +91,7 @@ func (b *inbox) record(d adapters.Delivery, now time.Time) bus.Record {
 func (b *inbox) append(ctx context.Context, records []bus.Record) error {
 	// It goes on when the tool gives up, within bounds: what it does not hear of it
 	// sends again, and that is known then.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inboxWithin)
 	defer cancel()
 	b.mu.Lock()
 	defer b.mu.Unlock()
