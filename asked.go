@@ -66,7 +66,7 @@ func (a *asker) Ask(ctx context.Context, r oslc.Request, wait time.Duration) (os
 	known, err := a.known(ctx, r.URI)
 	if err == nil && !known {
 		if err = a.publish(ctx, r); err == nil {
-			err = a.folded(ctx, r.URI)
+			err = a.folded(ctx, func(ctx context.Context) (bool, error) { return a.known(ctx, r.URI) })
 		}
 	}
 	if err != nil {
@@ -159,14 +159,14 @@ func (a *asker) append(ctx context.Context, rec bus.Record, done func(context.Co
 // recentRequests is how many requests the views may be behind.
 const recentRequests = 1024
 
-// folded waits until the views have a request, so that its address leads somewhere
-// when the client is told it.
-func (a *asker) folded(ctx context.Context, uri string) error {
+// folded waits until the views have what was put on the log, so that its address leads
+// somewhere when the client is told it.
+func (a *asker) folded(ctx context.Context, there func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, publishWithin)
 	defer cancel()
 	for {
 		wake := a.e.status.folded()
-		known, err := a.known(ctx, uri)
+		known, err := there(ctx)
 		if ctx.Err() != nil {
 			return nil // it is on the log, which is what was asked for
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"net/url"
 	"os"
@@ -62,8 +63,15 @@ type Connection struct {
 	Type        string `yaml:"type"`
 	TopicConfig `yaml:",inline"`
 	// Parallel is how many requests are carried out at once; default 4.
-	Parallel int         `yaml:"parallel"`
-	Retry    RetryConfig `yaml:"retry"`
+	Parallel int `yaml:"parallel"`
+	// Rate is how many calls there may be a second, such as 0.5 or 20; default as many
+	// as there are. Burst is how many of them may be made at once after a quiet time;
+	// default Rate rounded up.
+	Rate  float64 `yaml:"rate"`
+	Burst int     `yaml:"burst"`
+	// Paused keeps requests waiting until the configuration says otherwise.
+	Paused bool        `yaml:"paused"`
+	Retry  RetryConfig `yaml:"retry"`
 
 	decode func(any) error // the adapter's own keys
 	node   *yaml.Node
@@ -80,11 +88,62 @@ type TopicConfig struct {
 	format format.Format
 }
 
-// RetryConfig says how often a request is tried.
+// RetryConfig says how often a request is tried, and for how long.
 type RetryConfig struct {
-	Attempts int           `yaml:"attempts"`
-	Min      time.Duration `yaml:"min"`
-	Max      time.Duration `yaml:"max"`
+	// Attempts is how often the tool is called for one request; default 10.
+	Attempts int `yaml:"attempts"`
+	// Min is the pause after the first failure, 500ms by default, which doubles up to
+	// Max, 1m by default.
+	Min time.Duration `yaml:"min"`
+	Max time.Duration `yaml:"max"`
+	// Timeout bounds one attempt, which for an execution that is followed is all of it;
+	// default DefaultTimeout. Within bounds all attempts together, from the first one
+	// on, without the time that the connection was paused; default DefaultWithin. A
+	// process that takes over counts anew.
+	Timeout time.Duration `yaml:"timeout"`
+	Within  time.Duration `yaml:"within"`
+}
+
+// Defaults of Connection and RetryConfig.
+const (
+	DefaultParallel = 4
+	DefaultTimeout  = time.Hour
+	DefaultWithin   = 24 * time.Hour
+)
+
+func (c *Connection) limits(key string, fail func(string, string, ...any) error) error {
+	r := &c.Retry
+	switch {
+	case c.Parallel < 0 || c.Parallel > bus.Window:
+		return fail(key+".parallel", "%d is not between 1 and %d", c.Parallel, bus.Window)
+	case c.Rate < 0:
+		return fail(key+".rate", "%v is no number of calls a second", c.Rate)
+	case c.Burst < 0 || c.Burst > 0 && c.Rate == 0:
+		return fail(key+".burst", "%d: a burst is a number of calls, and belongs to a rate", c.Burst)
+	case r.Attempts < 0:
+		return fail(key+".retry.attempts", "%d is no number of attempts", r.Attempts)
+	case r.Min < 0:
+		return fail(key+".retry.min", "%v is no pause", r.Min)
+	case r.Max < 0 || r.Max > 0 && r.Max < r.Min:
+		return fail(key+".retry.max", "%v is less than the shortest pause, %v", r.Max, r.Min)
+	case r.Timeout < 0:
+		return fail(key+".retry.timeout", "%v is no time that an attempt takes", r.Timeout)
+	case r.Within < 0:
+		return fail(key+".retry.within", "%v is no time that attempts take", r.Within)
+	}
+	if c.Parallel == 0 {
+		c.Parallel = DefaultParallel
+	}
+	if c.Rate > 0 && c.Burst == 0 {
+		c.Burst = int(math.Ceil(c.Rate))
+	}
+	if r.Timeout == 0 {
+		r.Timeout = DefaultTimeout
+	}
+	if r.Within == 0 {
+		r.Within = DefaultWithin
+	}
+	return nil
 }
 
 func (r RetryConfig) policy() bus.Retry {
@@ -321,8 +380,8 @@ func (c *Config) complete() error {
 		if err := conn.complete(name, key, topics, fail); err != nil {
 			return err
 		}
-		if conn.Parallel <= 0 {
-			conn.Parallel = 4
+		if err := conn.limits(key, fail); err != nil {
+			return err
 		}
 		c.Connections[name] = conn
 	}

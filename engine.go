@@ -76,15 +76,16 @@ type Engine struct {
 
 // provider is a connection, or the bus itself, with its place on the log.
 type provider struct {
-	name     string
-	topic    TopicConfig
-	parallel int
-	retry    bus.Retry
-	adapter  adapters.Adapter
-	inbox    *inbox // of a connection that is sent things
-	uri      string
-	sets     []string     // per partition
-	burst    atomic.Int64 // when the source last had more than fits one append, in Unix ms
+	name    string
+	topic   TopicConfig
+	limits  Connection
+	retry   bus.Retry
+	gate    *gate // nil for the bus itself
+	adapter adapters.Adapter
+	inbox   *inbox // of a connection that is sent things
+	uri     string
+	sets    []string     // per partition
+	burst   atomic.Int64 // when the source last had more than fits one append, in Unix ms
 }
 
 // New checks the configuration and assembles the engine. It does no I/O but
@@ -157,7 +158,8 @@ func (p *provider) describe(base string) {
 func (e *Engine) connect(name string) (*provider, error) {
 	conn := e.cfg.Connections[name]
 	p := e.place(name, conn.TopicConfig)
-	p.parallel, p.retry = conn.Parallel, conn.Retry.policy().WithDefaults()
+	p.limits, p.retry = conn, conn.Retry.policy().WithDefaults()
+	p.gate = newGate(conn, e.metrics.throttled.WithLabelValues(name))
 	p.inbox = &inbox{e: e, name: name, topic: InboxTopic(p.topic.Topic)}
 	var err error
 	p.adapter, err = e.cfg.build(name, e.opts.Adapters, adapters.Options{
@@ -193,6 +195,7 @@ func busProvider(title string) oslc.ServiceProvider {
 		Services: []oslc.Service{{Domain: vocab.Auto, Collections: []oslc.Collection{
 			{Kind: "requests", Title: "Requests", ResourceTypes: []string{vocab.AutoAutomationRequest}, Shape: requestShape()},
 			{Kind: "results", Title: "Results", ResourceTypes: []string{vocab.AutoAutomationResult}, Shape: resultShape()},
+			{Kind: connectionsKind, Title: "Connections that were paused or resumed", ResourceTypes: []string{vocab.BusConnectionClass}, Shape: connectionShape()},
 		}}},
 	}
 }

@@ -23,7 +23,10 @@ func (e *Engine) runExecutor(ctx context.Context, p *provider) error {
 			return err
 		}
 		topic := e.self().topic.Topic
-		x := &executor{Engine: e, p: p, ending: ctx, gate: newGate(p.parallel)}
+		if err := e.takePause(ctx, p); err != nil {
+			return err
+		}
+		x := &executor{Engine: e, p: p, ending: ctx}
 		stage := &bus.Stage{
 			Log: e.log, Name: "executor." + p.name,
 			Inputs:  []string{topic},
@@ -71,7 +74,6 @@ type executor struct {
 	*Engine
 	p      *provider
 	ending context.Context // ends when the stage is to stop; what is being called may go on
-	gate   *gate
 
 	mu    sync.Mutex
 	owner time.Time // since when this process carries out the requests
@@ -186,21 +188,31 @@ func (x *executor) perform(ctx context.Context, r *oslc.Request) (oslc.Result, e
 	case cancel:
 		return x.dropped(ctx, w, r)
 	}
-	for attempts := 0; ; {
+	waits := x.metrics.waiting.WithLabelValues(x.p.name)
+	waits.Inc()
+	defer waits.Dec()
+	b := budget{limits: &x.p.limits, retry: x.p.retry}
+	for {
+		leave, held, err := x.p.gate.enter(waiting)
+		b.pause(held)
 		var res oslc.Result
-		leave, err := x.gate.enter(waiting)
 		if err == nil {
-			attempts++
-			res, err = x.call(ctx, waiting, w, *r)
+			waits.Dec()
+			res, err = x.call(ctx, waiting, w, *r, b.attempt())
+			waits.Inc()
 			leave()
-			if err == nil || ctx.Err() != nil || !oslc.KindOf(err).Retryable() || attempts >= x.p.retry.Attempts {
-				res.Attempts = attempts
+			if err == nil || ctx.Err() != nil {
+				res.Attempts = b.attempts
 				return res, err
 			}
-			if !errors.Is(err, oslc.Limited) {
+			pause, more := b.next(err)
+			if more == nil && !errors.Is(err, oslc.Limited) {
 				r.MaybeDoneAt = time.Now() // a refusal for the rate alone did nothing
 			}
-			if bus.Sleep(waiting, x.p.retry.Pause(attempts, err)) == nil {
+			if more != nil {
+				return oslc.Result{Attempts: b.attempts}, more
+			}
+			if bus.Sleep(waiting, pause) == nil {
 				continue
 			}
 			err = context.Cause(waiting)
@@ -211,8 +223,8 @@ func (x *executor) perform(ctx context.Context, r *oslc.Request) (oslc.Result, e
 		if _, _, err := x.wanted(ctx, r); err != nil { // who wants it
 			return oslc.Result{}, err
 		}
-		res = canceled(r, attempts)
-		res.Attempts = attempts
+		res = canceled(r, b.attempts)
+		res.Attempts = b.attempts
 		return res, nil
 	}
 }
@@ -229,7 +241,7 @@ func (x *executor) dropped(ctx context.Context, w *work, r *oslc.Request) (oslc.
 	defer context.AfterFunc(x.ending, func() { stop(bus.ErrLeft) })()
 	var res oslc.Result
 	attempts, err := x.p.retry.Do(ctx, func(ctx context.Context) error {
-		leave, err := x.gate.enter(ctx)
+		leave, _, err := x.p.gate.enter(ctx)
 		if err != nil {
 			return err
 		}
@@ -242,7 +254,7 @@ func (x *executor) dropped(ctx context.Context, w *work, r *oslc.Request) (oslc.
 		case err != nil && !errors.Is(err, oslc.Conflict):
 			return err
 		}
-		res, err = x.call(ctx, ctx, w, *r) // follows what was begun to its end
+		res, err = x.call(ctx, ctx, w, *r, x.p.limits.Retry.Timeout) // follows what was begun to its end
 		return err
 	})
 	if ctx.Err() != nil {
@@ -262,13 +274,13 @@ func (x *executor) first() bool {
 }
 
 // call calls the executor once. Where the request is canceled meanwhile, which
-// waiting tells, the tool is told to stop.
-func (x *executor) call(ctx, waiting context.Context, w *work, r oslc.Request) (oslc.Result, error) {
+// waiting tells, the tool is told to stop. What takes longer than within is given up.
+func (x *executor) call(ctx, waiting context.Context, w *work, r oslc.Request, within time.Duration) (oslc.Result, error) {
 	c, can := x.p.adapter.Executor.(adapters.Canceler)
 	if !can {
 		x.works.fix(w, true)
 		defer x.works.fix(w, false)
-		return x.try(ctx, r)
+		return x.try(ctx, r, within)
 	}
 	stopping, done := context.WithCancel(ctx)
 	var telling sync.WaitGroup
@@ -289,16 +301,24 @@ func (x *executor) call(ctx, waiting context.Context, w *work, r oslc.Request) (
 			x.logger.WarnContext(ctx, "request cannot be stopped", "adapter", x.p.name, "action", r.Action, "request", r.URI, "err", err)
 		}
 	})
-	res, err := x.try(ctx, r)
+	res, err := x.try(ctx, r, within)
 	done()
 	telling.Wait()
 	return res, err
 }
 
 // try calls the executor once and counts what comes of it.
-func (x *executor) try(ctx context.Context, r oslc.Request) (oslc.Result, error) {
+func (x *executor) try(ctx context.Context, r oslc.Request, within time.Duration) (oslc.Result, error) {
 	started := time.Now()
-	res, err := x.p.adapter.Executor.Execute(ctx, r)
+	attempt, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	running := x.metrics.running.WithLabelValues(x.p.name)
+	running.Inc()
+	res, err := x.p.adapter.Executor.Execute(attempt, r)
+	running.Dec()
+	if err != nil && attempt.Err() != nil && ctx.Err() == nil {
+		err = oslc.Errorf("oslcbus.execute", oslc.Unavailable, "given up after %v: %v", within.Round(time.Millisecond), err)
+	}
 	x.metrics.seconds.WithLabelValues(x.p.name).Observe(time.Since(started).Seconds())
 	kind := "ok"
 	if err != nil {
@@ -307,7 +327,7 @@ func (x *executor) try(ctx context.Context, r oslc.Request) (oslc.Result, error)
 	}
 	x.metrics.attempts.WithLabelValues(x.p.name, kind).Inc()
 	if k := oslc.KindOf(err); err != nil && (k == oslc.Limited || k == oslc.Unavailable) {
-		x.gate.close(x.p.retry.Pause(1, err))
+		x.p.gate.close(x.p.retry.Pause(1, err))
 	}
 	return res, err
 }

@@ -159,7 +159,7 @@ func (e *Engine) observe(p *provider, partition int32, steps []sqlite.Step, newe
 		}
 		e.metrics.events.WithLabelValues(p.name, s.Event.Change.String()).Inc()
 		if p == e.self() {
-			e.works.noticed(s.Event)
+			e.noticed(s.Event)
 		}
 		if e.opts.Observe != nil {
 			e.opts.Observe(p.name, s.Event)

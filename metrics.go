@@ -14,6 +14,10 @@ type metrics struct {
 	requests    *prometheus.CounterVec   // tool, verdict
 	attempts    *prometheus.CounterVec   // tool, kind
 	seconds     *prometheus.HistogramVec // tool
+	waiting     *prometheus.GaugeVec     // tool
+	running     *prometheus.GaugeVec     // tool
+	throttled   *prometheus.CounterVec   // tool
+	paused      *prometheus.GaugeVec     // tool
 	deadLetters *prometheus.CounterVec   // topic
 	looped      prometheus.Counter
 	noticed     *prometheus.CounterVec // adapter, what
@@ -46,6 +50,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		seconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "oslcbus_attempt_seconds", Help: "Time of a call of an executor.",
 			Buckets: prometheus.ExponentialBuckets(0.002, 2.5, 12),
+		}, []string{"tool"}),
+		waiting: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "oslcbus_requests_waiting", Help: "Requests that were taken up and wait: for a place, the rate, the end of a pause, or the next attempt.",
+		}, []string{"tool"}),
+		running: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "oslcbus_requests_running", Help: "Requests that tools are being called for.",
+		}, []string{"tool"}),
+		throttled: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_throttled_total", Help: "Calls that waited because of the connection's rate.",
+		}, []string{"tool"}),
+		paused: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "oslcbus_paused", Help: "1 while a connection is paused, else 0.",
 		}, []string{"tool"}),
 		deadLetters: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "oslcbus_dead_letters_total", Help: "Messages set aside.",

@@ -55,6 +55,9 @@ func (e *Engine) routes() http.Handler {
 	} {
 		e.handle(r, path, e.guard.need(Admin, h))
 	}
+	read("/connections", e.listConnections)
+	e.handle(r, "/connections/{name}/pause", e.guard.need(Admin, e.pauseConnection(true)))
+	e.handle(r, "/connections/{name}/resume", e.guard.need(Admin, e.pauseConnection(false)))
 	open("/web/style.css", web.Style)
 	open("/web/{file}", func(w http.ResponseWriter, r *http.Request) error { return s.Static(w, r, param(r, "file")) })
 	read("/", e.start())

@@ -303,6 +303,7 @@ var terms = map[string][]string{
 		"generatedBy",
 	},
 	"https://oslcbus.github.io/ns#": {
+		"Connection",
 		"action",
 		"attempt",
 		"baseAge",
@@ -320,6 +321,7 @@ var terms = map[string][]string{
 		"marker",
 		"maxPageSize",
 		"pageSize",
+		"paused",
 		"queryOperator",
 		"queryParameter",
 		"reason",

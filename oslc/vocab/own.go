@@ -110,6 +110,10 @@ const (
 	BusAttempt = Bus + "attempt"
 	// BusMarker is what an executor leaves in a tool to know its work again.
 	BusMarker = Bus + "marker"
+	// BusConnectionClass is the class of connections, and BusPaused whether requests to
+	// one wait until it is resumed.
+	BusConnectionClass = Bus + "Connection"
+	BusPaused          = Bus + "paused"
 	// BusConnection is the configured connection to a tool.
 	BusConnection = Bus + "connection"
 	// BusExternalKey is the key that a tool itself has for a resource.
