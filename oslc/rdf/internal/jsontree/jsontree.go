@@ -25,6 +25,7 @@ type Object struct {
 type Member struct {
 	Key   string
 	Value Value
+	At    int64 // offset of the key in the document, for errors
 }
 
 // Get returns the value of a key.
@@ -184,7 +185,7 @@ func (r *reader) object(depth int) (Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.Members = append(o.Members, Member{key, v})
+		o.Members = append(o.Members, Member{key, v, int64(at)})
 		switch r.peek() {
 		case ',':
 			r.pos++

@@ -65,7 +65,7 @@ func Parse(data []byte, base string, lim rdf.Limits) (*rdf.Graph, error) {
 // Language tags come out in lower case, as JSON-LD allows. An integer beyond 2^53
 // keeps all its digits and is an xsd:integer, also where the context asks for
 // another type.
-func (p Processor) Parse(data []byte, base string, lim rdf.Limits) (g *rdf.Graph, err error) {
+func (p Processor) Parse(data []byte, base string, lim rdf.Limits) (*rdf.Graph, error) {
 	if lim.MaxBytes <= 0 {
 		lim.MaxBytes = DefaultMaxBytes
 	}
@@ -73,24 +73,44 @@ func (p Processor) Parse(data []byte, base string, lim rdf.Limits) (g *rdf.Graph
 	if len(data) > lim.MaxBytes {
 		return nil, rdf.TooLarge(format, data, lim.MaxBytes)
 	}
+	tree, err := jsontree.Decode(format, data, lim)
+	if err != nil {
+		return nil, err
+	}
+	g, err := p.read(tree, nil, base, lim)
+	if err != nil {
+		return nil, p.locate(data, tree, base, lim, err)
+	}
+	return g, nil
+}
+
+// A refusal is an error of the processor, which does not say where.
+type refusal struct {
+	*rdf.SyntaxError
+
+	code ld.ErrorCode
+}
+
+// read hands the tree to the processor, without the parts that are left out.
+func (p Processor) read(tree jsontree.Value, left leftOut, base string, lim rdf.Limits) (g *rdf.Graph, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			g, err = nil, fault(rdf.FaultUnsupported, fmt.Sprintf("the processor gave up: %v", r))
 		}
 	}()
-	tree, err := jsontree.Decode(format, data, lim)
-	if err != nil {
-		return nil, err
-	}
 	loader := &loader{contexts: p.Contexts, lim: lim}
 	opts := ld.NewJsonLdOptions(base)
 	opts.DocumentLoader = loader
-	out, err := ld.NewJsonLdProcessor().ToRDF(plain(tree), opts)
+	out, err := ld.NewJsonLdProcessor().ToRDF(left.plain(tree), opts)
 	if err != nil {
 		if loader.refused != "" {
 			return nil, fault(rdf.FaultUnsupported, "remote context "+loader.refused)
 		}
-		return nil, fault(rdf.FaultSyntax, err.Error())
+		var e *ld.JsonLdError
+		if !errors.As(err, &e) {
+			return nil, fault(rdf.FaultSyntax, err.Error())
+		}
+		return nil, refusal{&rdf.SyntaxError{Format: format, Kind: rdf.FaultSyntax, Msg: err.Error()}, e.Code}
 	}
 	dataset, ok := out.(*ld.RDFDataset)
 	if !ok {
@@ -100,7 +120,7 @@ func (p Processor) Parse(data []byte, base string, lim rdf.Limits) (g *rdf.Graph
 }
 
 func fault(kind rdf.Fault, msg string) error {
-	return &rdf.SyntaxError{Format: format, Kind: kind, Msg: msg}
+	return refusal{SyntaxError: &rdf.SyntaxError{Format: format, Kind: kind, Msg: msg}}
 }
 
 // A loader serves the contexts it holds and nothing else.
@@ -125,7 +145,7 @@ func (l *loader) LoadDocument(iri string) (*ld.RemoteDocument, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ld.RemoteDocument{DocumentURL: iri, Document: plainContext(tree)}, nil
+	return &ld.RemoteDocument{DocumentURL: iri, Document: leftOut(nil).context(tree)}, nil
 }
 
 // exact is the range in which every integer is a float64 too.
@@ -133,29 +153,27 @@ const exact = 1 << 53
 
 // plain makes the maps and slices that the processor takes, with an object in
 // the place of each integer that its numbers cannot hold.
-func plain(v jsontree.Value) any {
+func (l leftOut) plain(v jsontree.Value) any {
 	switch v := v.(type) {
 	case []jsontree.Value:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = plain(v[i])
-		}
-		return out
+		return l.list(v, l.plain)
 	case *jsontree.Object:
 		out := make(map[string]any, len(v.Members))
 		_, typed := v.Get("@type")
-		for _, m := range v.Members {
+		for i := range v.Members {
+			m := &v.Members[i]
 			n, isNumber := m.Value.(json.Number)
 			switch {
+			case l[m]:
 			case m.Key == "@context":
-				out[m.Key] = plainContext(m.Value)
+				out[m.Key] = l.context(m.Value)
 			case m.Key == "@value" && isNumber && large(n):
 				out[m.Key] = n.String()
 				if !typed {
 					out["@type"] = rdf.XSDInteger
 				}
 			default:
-				out[m.Key] = plain(m.Value)
+				out[m.Key] = l.plain(m.Value)
 			}
 		}
 		return out
@@ -169,27 +187,27 @@ func plain(v jsontree.Value) any {
 	return v
 }
 
-func large(n json.Number) bool {
-	if strings.ContainsAny(n.String(), ".eE") {
-		return false
+func (l leftOut) list(v []jsontree.Value, plain func(jsontree.Value) any) []any {
+	out := make([]any, 0, len(v))
+	for i := range v {
+		if !l[&v[i]] {
+			out = append(out, plain(v[i]))
+		}
 	}
-	i, ok := new(big.Int).SetString(n.String(), 10)
-	return ok && i.CmpAbs(big.NewInt(exact)) > 0
+	return out
 }
 
-// plainContext is plain for contexts, in which numbers are never data.
-func plainContext(v jsontree.Value) any {
+// context is plain for contexts, in which numbers are never data.
+func (l leftOut) context(v jsontree.Value) any {
 	switch v := v.(type) {
 	case []jsontree.Value:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = plainContext(v[i])
-		}
-		return out
+		return l.list(v, l.context)
 	case *jsontree.Object:
 		out := make(map[string]any, len(v.Members))
-		for _, m := range v.Members {
-			out[m.Key] = plainContext(m.Value)
+		for i := range v.Members {
+			if m := &v.Members[i]; !l[m] {
+				out[m.Key] = l.context(m.Value)
+			}
 		}
 		return out
 	case json.Number:
@@ -197,6 +215,14 @@ func plainContext(v jsontree.Value) any {
 		return f
 	}
 	return v
+}
+
+func large(n json.Number) bool {
+	if strings.ContainsAny(n.String(), ".eE") {
+		return false
+	}
+	i, ok := new(big.Int).SetString(n.String(), 10)
+	return ok && i.CmpAbs(big.NewInt(exact)) > 0
 }
 
 func graph(d *ld.RDFDataset, lim rdf.Limits) (*rdf.Graph, error) {

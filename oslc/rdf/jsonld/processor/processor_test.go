@@ -103,6 +103,33 @@ func TestHostileDocuments(t *testing.T) {
 	}
 }
 
+// An error of the processor has the place of what it is about.
+func TestErrorsHaveAPlace(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, doc    string
+		line, column int
+		kind         rdf.Fault
+	}{
+		{"a node's @id", "{\"@graph\":[\n {\"@id\":\"http://a/\",\"http://p/\":\"x\"},\n {\"@id\":7,\"http://p/\":\"y\"},\n {\"@id\":\"http://c/\"}]}", 3, 3, rdf.FaultSyntax},
+		{"a term of the context", "{\"@context\":{\n  \"p\":\"http://ex.org/p\",\n  \"q\":{\"@id\":5}},\n \"p\":\"x\",\"q\":\"y\"}", 3, 7, rdf.FaultSyntax},
+		{"a value of a type", "{\"http://p/\":\"x\",\n\"http://q/\":[\"y\",{\"@value\":\"z\",\n\"@language\":\"en\",\"@type\":\"http://t/\"}]}", 2, 19, rdf.FaultSyntax},
+		{"a remote context", "{\"http://p/\":\"x\",\n\"@context\":[{},\"https://schema.org/\"]}", 2, 1, rdf.FaultUnsupported},
+		{"a named graph", "{\"@id\":\"http://a/\",\n\"@graph\":[{\"@id\":\"http://b/\",\"http://p/\":\"x\"}]}", 1, 2, rdf.FaultUnsupported},
+		{"two of them", "[\n{\"@id\":7},\n{\"@id\":8}]", 0, 0, rdf.FaultSyntax},
+		{"after a byte order mark", "\ufeff{\"@id\":7}", 1, 2, rdf.FaultSyntax},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := processor.Parse([]byte(c.doc), "", rdf.Limits{})
+			var e *rdf.SyntaxError
+			if !errors.As(err, &e) || e.Line != c.line || e.Column != c.column || e.Kind != c.kind {
+				t.Errorf("got %v (%v), want line %d, column %d, %v", err, e.Kind, c.line, c.column, c.kind)
+			}
+		})
+	}
+}
+
 // What Append writes means to a full processor what it means to our reader, and
 // so do the documents that our reader understands.
 func TestAppendMeansTheSameToEveryReader(t *testing.T) {
