@@ -39,6 +39,7 @@ type DB struct {
 
 	names      *names   // of containers and properties; guarded by writing
 	properties sync.Map // columnName to number, for reading
+	prepared   prepared // on r
 	texts      texts
 	bounds     bounds
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"strings"
 	"time"
 	"unicode"
@@ -92,7 +93,7 @@ func (r *queryRun) run() (query.Page, error) {
 	if err := r.prepare(); err != nil {
 		return query.Page{}, err
 	}
-	err := r.tx.QueryRowContext(r.ctx, `SELECT id, members FROM view_container WHERE name=?`, r.name).Scan(&r.container, &r.members)
+	err := r.one(`SELECT id, members FROM view_container WHERE name=?`, []any{r.name}, &r.container, &r.members)
 	if errors.Is(err, sql.ErrNoRows) {
 		return query.Page{Size: r.size}, nil // no resource yet
 	}
@@ -101,7 +102,7 @@ func (r *queryRun) run() (query.Page, error) {
 	}
 	if r.at.begun {
 		var set int64
-		err := r.tx.QueryRowContext(r.ctx, `SELECT id FROM view_set WHERE name=?`, r.at.set).Scan(&set)
+		err := r.one(`SELECT id FROM view_set WHERE name=?`, []any{r.at.set}, &set)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = oslc.E("sqlite.query", errToken, oslc.Invalid)
 		}
@@ -128,7 +129,7 @@ func (r *queryRun) run() (query.Page, error) {
 	if r.filled {
 		last := r.found[len(r.found)-1]
 		last.total, last.size, last.shown = r.page.Total, r.size, r.page.Before+int64(len(r.found))
-		if err := r.tx.QueryRowContext(r.ctx, `SELECT name FROM view_set WHERE id=?`, last.id>>orderBits).Scan(&last.set); err != nil {
+		if err := r.one(`SELECT name FROM view_set WHERE id=?`, []any{last.id >> orderBits}, &last.set); err != nil {
 			return query.Page{}, err
 		}
 		r.page.Next = last.token(r.binding())
@@ -261,7 +262,7 @@ func (r *queryRun) estimate(few int64) error {
 			continue
 		}
 		var n int64
-		if err := r.tx.QueryRowContext(r.ctx, `SELECT count(*) FROM (`+cond+` LIMIT ?)`, append(c.args, few)...).Scan(&n); err != nil {
+		if err := r.one(`SELECT count(*) FROM (`+cond+` LIMIT ?)`, append(c.args, few), &n); err != nil {
 			return err
 		}
 		if n < few {
@@ -310,7 +311,7 @@ func (r *queryRun) fetch(w way) error {
 	if err != nil {
 		return err
 	}
-	rows, err := r.tx.QueryContext(r.ctx, text, c.args...)
+	rows, err := r.rows(text, c.args...)
 	if err != nil {
 		return err
 	}
@@ -351,11 +352,14 @@ const readAtOnce = 500
 
 func (r *queryRun) readSome(found []mark, to []query.Member) error {
 	at := make(map[int64]int, len(found))
-	ids := make([]any, len(found))
+	ids := make([]any, 1<<bits.Len(uint(len(found)-1))) // few lengths, so that the statement is a known one
+	for i := range ids {
+		ids[i] = found[0].id
+	}
 	for i := range found {
 		ids[i], at[found[i].id] = found[i].id, i
 	}
-	rows, err := r.tx.QueryContext(r.ctx, `SELECT id, uri, event, modified, graph FROM view_resource WHERE id IN (?`+
+	rows, err := r.rows(`SELECT id, uri, event, modified, graph FROM view_resource WHERE id IN (?`+
 		strings.Repeat(`,?`, len(ids)-1)+`)`, ids...)
 	if err != nil {
 		return err
@@ -398,7 +402,7 @@ func (r *queryRun) total() (int64, error) {
 			return 0, err
 		}
 		var n int64
-		if err := r.tx.QueryRowContext(r.ctx, text, c.args...).Scan(&n); err != nil {
+		if err := r.one(text, c.args, &n); err != nil {
 			return 0, err
 		}
 		sum += n

@@ -35,7 +35,7 @@ func (c *sqlText) properties(iri string, everywhere bool) (string, error) {
 	if !everywhere {
 		text, args = text+` AND container=?`, append(args, c.r.container)
 	}
-	rows, err := c.r.tx.QueryContext(c.r.ctx, text, args...)
+	rows, err := c.r.rows(text, args...)
 	if err != nil {
 		return "", err
 	}
