@@ -24,7 +24,8 @@ func (e *Engine) decode(m bus.Message) (*oslc.Event, error) {
 
 const (
 	foldBatch = 500                    // records folded at once: larger gains nothing
-	foldIdle  = 3 * time.Millisecond   // how long a batch waits for more
+	foldIdle  = 3 * time.Millisecond   // how long a batch waits for more that is there
+	foldPace  = 25 * time.Millisecond  // how long a batch begins at least after the one before
 	foldQuiet = 200 * time.Millisecond // how long without a record a topic counts as quiet
 
 	burstLasts = 500 // ms, from a source's last large batch
@@ -47,6 +48,7 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 	defer rd.Close()
 	e.status.set("views "+p.name, nil)
 	pending := map[int32][]sqlite.Step{}
+	var began time.Time
 	for {
 		quiet, stop := context.WithTimeout(ctx, foldQuiet)
 		d, err := rd.Next(quiet)
@@ -60,7 +62,11 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 		if err != nil {
 			return e.recreated(topic, err)
 		}
-		idle, cancel := context.WithTimeout(ctx, foldIdle)
+		// The first change after a while is folded at once. When many come one by one, a
+		// transaction for each would cost several times what folding them costs.
+		paced := began.Add(foldPace)
+		wait := max(time.Until(paced), foldIdle)
+		idle, cancel := context.WithTimeout(ctx, wait)
 		clear(pending)
 		for n := 0; ; {
 			if int(d.Partition) >= len(p.sets) {
@@ -68,7 +74,7 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 				return oslc.Errorf("oslcbus.fold", oslc.Invalid, "topic %s has partition %d, the configuration says %d partitions", topic, d.Partition, len(p.sets))
 			}
 			pending[d.Partition] = append(pending[d.Partition], e.step(ctx, topic, d))
-			if n++; n >= foldBatch || d.Offset+1 >= d.End {
+			if n++; n >= foldBatch || d.Offset+1 >= d.End && !time.Now().Before(paced) {
 				break
 			}
 			if d, err = rd.Next(idle); err != nil {
@@ -76,7 +82,7 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 			}
 		}
 		cancel()
-		began := time.Now()
+		began = time.Now()
 		for partition, steps := range pending {
 			place := sqlite.Place{Topic: topic, Partition: partition, Set: p.sets[partition]}
 			if err := e.views.Apply(ctx, place, steps); err != nil {

@@ -55,6 +55,7 @@ type topic struct {
 	mu           sync.Mutex
 	oldest, next int64
 	wake         chan struct{} // closed and replaced when next moves
+	recent       recent        // up to next
 }
 
 func (t *topic) bounds() (oldest, next int64, wake <-chan struct{}) {
@@ -63,9 +64,11 @@ func (t *topic) bounds() (oldest, next int64, wake <-chan struct{}) {
 	return t.oldest, t.next, t.wake
 }
 
-func (t *topic) moveTo(next int64) {
+// moveTo makes records readable, which are those before next.
+func (t *topic) moveTo(next int64, records []bus.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.recent.add(next-int64(len(records)), records)
 	t.next = next
 	close(t.wake)
 	t.wake = make(chan struct{})
@@ -262,13 +265,25 @@ func (p *publisher) Append(ctx context.Context, batch ...bus.Record) error {
 		return nil
 	}, func() {
 		for t, n := range next {
-			t.moveTo(n)
+			t.moveTo(n, messages(batch, t, p.topics))
 		}
 		if cursor != nil {
 			p.cursor = cursor
 		}
 	})
 	return oslc.E(op, err)
+}
+
+// messages returns copies of what a batch has for a topic: the caller of Append may
+// use its memory again.
+func messages(batch []bus.Record, of *topic, topics map[string]*topic) []bus.Message {
+	out := make([]bus.Message, 0, len(batch))
+	for i := range batch {
+		if r := &batch[i]; r.Topic != "" && topics[r.Topic] == of {
+			out = append(out, clone(r.Message))
+		}
+	}
+	return out
 }
 
 type groupKey struct {
@@ -397,6 +412,9 @@ func (r *reader) join(ctx context.Context) error {
 }
 
 func (r *reader) fetch(ctx context.Context, end int64) error {
+	if r.buf = r.topic.newest(r.buf[:0], r.next); len(r.buf) > 0 {
+		return nil
+	}
 	base := r.topic.id << topicBits
 	rows, err := r.db.r.QueryContext(ctx, `SELECT id, key, header, value FROM log_record
 		WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`, base|r.next, base|end, readerChunk)
