@@ -49,12 +49,19 @@ type Config struct {
 	// Connections are the tools, by name. The name is part of URIs and topics.
 	Connections map[string]Connection `yaml:"-"`
 	Rules       []automation.RuleConfig
-	Access      AccessConfig
-	TRS         TRSConfig
-	Requests    TopicConfig // the topic of requests and results
-	Web         WebConfig
+	// RuleFiles are further files with rules, or patterns such as rules/*.yml; they are
+	// relative to the configuration.
+	RuleFiles []string `yaml:"rule_files"`
+	Access    AccessConfig
+	TRS       TRSConfig
+	Requests  TopicConfig // the topic of requests and results
+	Web       WebConfig
 
 	doc *document // for the lines of later errors
+
+	dir  string // of the file
+	path string // of the file, where there is one to be read again
+	opts ConfigOptions
 }
 
 // Connection is one tool.
@@ -222,6 +229,7 @@ type file struct {
 	Kafka       KafkaConfig             `yaml:"kafka"`
 	Connections map[string]yaml.Node    `yaml:"connections"`
 	Rules       []automation.RuleConfig `yaml:"rules"`
+	RuleFiles   []string                `yaml:"rule_files"`
 	Access      AccessConfig            `yaml:"access"`
 	TRS         TRSConfig               `yaml:"trs"`
 	Requests    TopicConfig             `yaml:"requests"`
@@ -242,7 +250,9 @@ func LoadConfig(path string, opts ConfigOptions) (Config, error) {
 	if err != nil {
 		return Config{}, &ConfigError{File: path, Err: errors.Unwrap(err)}
 	}
-	return ParseConfig(path, data, opts)
+	c, err := ParseConfig(path, data, opts)
+	c.path, c.opts = path, opts
+	return c, err
 }
 
 // ParseConfig is LoadConfig for text that is in memory.
@@ -261,7 +271,7 @@ func ParseConfig(path string, data []byte, opts ConfigOptions) (Config, error) {
 	}
 	c = Config{
 		Listen: f.Listen, BaseURL: f.BaseURL, Data: f.Data, Title: f.Title, Kafka: f.Kafka,
-		Rules: f.Rules, Access: f.Access, TRS: f.TRS, Requests: f.Requests, Web: f.Web, doc: d,
+		Rules: f.Rules, RuleFiles: f.RuleFiles, dir: filepath.Dir(path), Access: f.Access, TRS: f.TRS, Requests: f.Requests, Web: f.Web, doc: d,
 		Connections: map[string]Connection{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Connections)) {
@@ -464,17 +474,4 @@ func (c *Config) errorAt(key string, err error) error {
 		return &ConfigError{File: "configuration", Key: key, Err: err}
 	}
 	return c.doc.errorAt(at(c.doc.root, key), key, err)
-}
-
-// ruleError finds the place of an error of automation.Compile.
-func (c *Config) ruleError(err error) error {
-	re, ok := errors.AsType[*automation.RuleError](err)
-	if !ok {
-		return err
-	}
-	key := fmt.Sprintf("rules[%d]", re.Index)
-	if fe, ok := errors.AsType[*automation.FieldError](err); ok {
-		return c.errorAt(key+"."+fe.Field, fmt.Errorf("rule %q: %w", re.Name, fe.Err))
-	}
-	return c.errorAt(key, err)
 }

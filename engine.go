@@ -54,7 +54,10 @@ type Engine struct {
 	opts      Options
 	logger    *slog.Logger
 	providers []*provider // the last one is the bus itself
-	rules     *automation.Rules
+	rules     atomic.Pointer[automation.Rules]
+	scope     automation.Scope // of the rules
+	watch     *ruleWatch
+	reload    reload
 	guard     *guard
 	metrics   *metrics
 	status    *status
@@ -89,7 +92,7 @@ type provider struct {
 }
 
 // New checks the configuration and assembles the engine. It does no I/O but
-// reading the files of secrets; an error has kind Invalid.
+// reading the files of secrets and rules; an error has kind Invalid.
 func New(cfg Config, opts Options) (*Engine, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -226,10 +229,18 @@ func (e *Engine) compileRules() error {
 		}
 		scope.Tools[p.name] = actions
 	}
-	var err error
-	if e.rules, err = automation.Compile(e.cfg.Rules, scope); err != nil {
-		return e.cfg.ruleError(err)
+	e.scope = scope
+	e.watch = newRuleWatch(e) // first: what changes while it is read counts as changed
+	set, err := e.cfg.ruleSet()
+	if err != nil {
+		return err
 	}
+	rules, err := automation.Compile(set.rules, scope)
+	if err != nil {
+		return set.errorOf(err)
+	}
+	e.rules.Store(rules)
+	e.metrics.rules.Set(float64(len(set.rules)))
 	return nil
 }
 
@@ -302,8 +313,10 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 		}
 		start(folds, "views "+p.name, func(ctx context.Context) error { return e.fold(ctx, p) })
 	}
-	if len(e.cfg.Rules) > 0 {
+	// Without a rule too: the first one that is written does not judge the past.
+	if e.hasEvents() {
 		start(stages, "rules", e.runRules)
+		sources.start(e.watchRules)
 	}
 	for _, p := range e.connections() {
 		if p.adapter.Executor != nil {

@@ -205,7 +205,7 @@ func (l *letters) ruleAgain(ctx context.Context, x letter) ([]string, error) {
 		if p.topic.Topic != x.Topic {
 			continue
 		}
-		matches, looped := l.e.rules.Match(ev, p.name)
+		matches, looped := l.e.rules.Load().Match(ev, p.name)
 		if looped {
 			return nil, oslc.Errorf("oslcbus.rules", oslc.Conflict, "too many requests led to this event")
 		}

@@ -20,6 +20,9 @@ type metrics struct {
 	paused      *prometheus.GaugeVec     // tool
 	deadLetters *prometheus.CounterVec   // topic
 	looped      prometheus.Counter
+	rules       prometheus.Gauge
+	rulesOld    prometheus.Gauge
+	reloads     *prometheus.CounterVec // result
 	noticed     *prometheus.CounterVec // adapter, what
 	published   *prometheus.CounterVec // adapter
 	http        *prometheus.CounterVec // route, code
@@ -69,6 +72,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		looped: f.NewCounter(prometheus.CounterOpts{
 			Name: "oslcbus_loops_total", Help: "Events that a rule did not answer because they are its own echo, or too many requests led to them.",
 		}),
+		rules: f.NewGauge(prometheus.GaugeOpts{
+			Name: "oslcbus_rules", Help: "Rules in force.",
+		}),
+		rulesOld: f.NewGauge(prometheus.GaugeOpts{
+			Name: "oslcbus_rules_outdated", Help: "1 while the files of the rules hold an error, and those that were before are in force.",
+		}),
+		reloads: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_rules_reloads_total", Help: "Times that the rules were read again; result is ok or failed.",
+		}, []string{"result"}),
 		noticed: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "oslcbus_adapter_total", Help: "What adapters noticed, such as documents that do not fit.",
 		}, []string{"adapter", "what"}),

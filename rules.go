@@ -31,8 +31,14 @@ func (e *Engine) runRules(ctx context.Context) error {
 	})
 }
 
+// hasEvents reports whether there is a connection whose events rules can judge.
+func (e *Engine) hasEvents() bool {
+	return slices.ContainsFunc(e.connections(), func(p *provider) bool { return p.adapter.Source != nil })
+}
+
 func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) ([]bus.Record, error) {
-	if bus.IsMarker(d.Message) {
+	rules := e.rules.Load() // one set judges an event, whatever is reloaded meanwhile
+	if bus.IsMarker(d.Message) || rules.Len() == 0 {
 		return nil, nil
 	}
 	ev, err := e.decode(d.Message)
@@ -45,7 +51,7 @@ func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) (
 			provider = p.name
 		}
 	}
-	matches, looped := e.rules.Match(ev, provider)
+	matches, looped := rules.Match(ev, provider)
 	if looped {
 		e.metrics.looped.Inc()
 		e.logger.WarnContext(ctx, "rules do not answer: too many requests led to this event", "topic", topic, "event", ev.ID, "hops", ev.Hops)
@@ -101,6 +107,9 @@ func (e *Engine) deadLetter(ctx context.Context, topic string, d bus.Delivery, a
 	return bus.DeadLetter(topic, d, attempts, err, time.Now())
 }
 
+// Rules returns how many rules are in force.
+func (e *Engine) Rules() int { return e.rules.Load().Len() }
+
 // Explain returns what each rule makes of an event, without asking for anything.
 // provider is the name of the connection that the event is of; empty means that
 // of the event's listener. It fails with kind Invalid when there is no such
@@ -117,5 +126,5 @@ func (e *Engine) Explain(ev *oslc.Event, provider string) ([]automation.Explanat
 		return nil, oslc.Errorf("oslcbus.explain", oslc.Invalid,
 			"which connection is the event of? Its listener is <%s>; the connections are: %s", ev.Listener, strings.Join(names, ", "))
 	}
-	return e.rules.Explain(ev, provider), nil
+	return e.rules.Load().Explain(ev, provider), nil
 }

@@ -14,10 +14,13 @@ import (
 type status struct {
 	mu    sync.Mutex
 	state map[string]error // nil: works
-	wake  chan struct{}    // closed and replaced when views moved
+	notes map[string]string
+	wake  chan struct{} // closed and replaced when views moved
 }
 
-func newStatus() *status { return &status{state: map[string]error{}, wake: make(chan struct{})} }
+func newStatus() *status {
+	return &status{state: map[string]error{}, notes: map[string]string{}, wake: make(chan struct{})}
+}
 
 // fold tells that views moved; folded returns what is closed then.
 func (s *status) fold() {
@@ -51,6 +54,13 @@ func (s *status) drop(name string) {
 	delete(s.state, name)
 }
 
+// note has something said of a component that works; empty takes it back.
+func (s *status) note(name, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notes[name] = text
+}
+
 // check is one line of the answer of /readyz.
 type check struct {
 	Name   string `json:"name"`
@@ -63,7 +73,7 @@ func (s *status) checks() []check {
 	defer s.mu.Unlock()
 	out := make([]check, 0, len(s.state))
 	for name, err := range s.state {
-		c := check{Name: name, Ready: err == nil}
+		c := check{Name: name, Ready: err == nil, Reason: s.notes[name]}
 		if err != nil {
 			c.Reason = err.Error()
 		}

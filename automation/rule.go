@@ -286,6 +286,9 @@ func (r *rule) doAction(env *language, scope Scope) error {
 	return nil
 }
 
+// Len returns how many rules there are.
+func (rs *Rules) Len() int { return len(rs.rules) }
+
 // A Match is what a rule makes of an event: a request, or the error that kept it
 // from making one.
 type Match struct {

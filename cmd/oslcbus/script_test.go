@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -22,7 +24,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "freeport": freePort, "occupy": occupy, "ready": awaitReady,
+			"exits": exits, "freeport": freePort, "occupy": occupy, "ready": awaitReady, "awaits": awaits,
 		},
 	})
 }
@@ -95,4 +97,29 @@ func awaitReady(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s is not ready", args[0])
+}
+
+// awaits URL PATTERN gets a page until it has a line that the pattern fits.
+func awaits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: awaits url pattern")
+	}
+	want, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	client := &http.Client{Timeout: 5 * time.Second}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	last := ""
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-tick.C {
+		resp, err := client.Get(args[0]) //nolint:noctx // the client has a time-out
+		if err != nil {
+			continue
+		}
+		b, err := io.ReadAll(resp.Body)
+		ts.Check(errors.Join(err, resp.Body.Close()))
+		if last = string(b); want.MatchString(last) {
+			return
+		}
+	}
+	ts.Fatalf("%s never had a line like %s; at last it was\n%s", args[0], args[1], last)
 }

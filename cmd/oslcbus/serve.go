@@ -8,9 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -62,6 +64,21 @@ func serve(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-again:
+				_ = e.ReloadRules(ctx) // it is logged
+			case <-done:
+				return
+			}
+		}
+	}()
 	return stopped(ctx, e.Run(ctx))
 }
 
@@ -88,8 +105,9 @@ func check(_ context.Context, p *program, args []string) error {
 		return err
 	}
 	cfg, err := load(f.Arg(0))
+	var e *oslcbus.Engine
 	if err == nil {
-		_, err = oslcbus.New(cfg, oslcbus.Options{Adapters: all.Adapters()})
+		e, err = oslcbus.New(cfg, oslcbus.Options{Adapters: all.Adapters()})
 	}
 	if *o == "json" {
 		out := map[string]any{"file": f.Arg(0), "valid": err == nil}
@@ -110,7 +128,7 @@ func check(_ context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.out, "%s is valid: %d connections, %d rules\n", f.Arg(0), len(cfg.Connections), len(cfg.Rules))
+	fmt.Fprintf(p.out, "%s is valid: %d connections, %d rules\n", f.Arg(0), len(cfg.Connections), e.Rules())
 	return nil
 }
 
