@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/oslcbus/oslcbus/oslc"
 )
 
 // Sleep waits; it returns ctx's error when that ends first.
@@ -34,4 +36,30 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 		return min(max(0, t.Sub(now)), MaxRetryAfter)
 	}
 	return 0
+}
+
+// KindOfStatus classifies an HTTP status that is no success, where a tool's own
+// documents say nothing else.
+func KindOfStatus(status int) oslc.Kind {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return oslc.Denied
+	case http.StatusNotFound, http.StatusGone:
+		return oslc.NotFound
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return oslc.Unsupported
+	case http.StatusConflict, http.StatusPreconditionFailed:
+		return oslc.Conflict
+	case http.StatusTooManyRequests:
+		return oslc.Limited
+	case http.StatusRequestTimeout, http.StatusTooEarly:
+		return oslc.Unavailable
+	}
+	switch status / 100 {
+	case 3:
+		return oslc.Denied // an API does not redirect; a login page does
+	case 5:
+		return oslc.Unavailable
+	}
+	return oslc.Invalid
 }

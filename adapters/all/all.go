@@ -6,6 +6,7 @@ import (
 	"github.com/oslcbus/oslcbus/adapters/github"
 	"github.com/oslcbus/oslcbus/adapters/jira"
 	"github.com/oslcbus/oslcbus/adapters/mongodb"
+	"github.com/oslcbus/oslcbus/adapters/oslcserver"
 	"github.com/oslcbus/oslcbus/adapters/stackstorm"
 	"github.com/oslcbus/oslcbus/adapters/trsfeed"
 	"github.com/oslcbus/oslcbus/adapters/webhook"
@@ -17,6 +18,7 @@ func Adapters() adapters.Registry {
 		"github":     github.Build,
 		"jira":       jira.Build,
 		"mongodb":    mongodb.Build,
+		"oslc":       oslcserver.Build,
 		"stackstorm": stackstorm.Build,
 		"trsfeed":    trsfeed.Build,
 		"webhook":    webhook.Build,

@@ -500,24 +500,10 @@ func (x *Executor) refused(resp *http.Response, body []byte) error {
 	} else if text := strings.TrimSpace(string(body)); text != "" && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
 		words += ": " + text
 	}
-	e := &oslc.Error{Op: "webhook." + strconv.Itoa(resp.StatusCode), Err: errors.New(x.words(words)), RetryAfter: adapters.RetryAfter(resp.Header, x.opts.Now())}
-	switch s := resp.StatusCode; {
-	case s == http.StatusNotImplemented, s == http.StatusMethodNotAllowed:
-		e.Kind = oslc.Unsupported
-	case s == http.StatusUnauthorized, s == http.StatusForbidden, s/100 == 3:
-		e.Kind = oslc.Denied // an API does not redirect; a login page does
-	case s == http.StatusNotFound, s == http.StatusGone:
-		e.Kind = oslc.NotFound
-	case s == http.StatusConflict, s == http.StatusPreconditionFailed:
-		e.Kind = oslc.Conflict
-	case s == http.StatusTooManyRequests:
-		e.Kind = oslc.Limited
-	case s == http.StatusRequestTimeout, s == http.StatusTooEarly, s/100 == 5:
-		e.Kind = oslc.Unavailable
-	default:
-		e.Kind = oslc.Invalid
+	return &oslc.Error{
+		Op: "webhook." + strconv.Itoa(resp.StatusCode), Kind: adapters.KindOfStatus(resp.StatusCode),
+		RetryAfter: adapters.RetryAfter(resp.Header, x.opts.Now()), Err: errors.New(x.words(words)),
 	}
-	return e
 }
 
 // words are what may be shown of a text of the tool.
