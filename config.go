@@ -56,6 +56,7 @@ type Config struct {
 	TRS       TRSConfig
 	Requests  TopicConfig // the topic of requests and results
 	Web       WebConfig
+	Webhooks  WebhooksConfig
 
 	doc *document // for the lines of later errors
 
@@ -234,6 +235,7 @@ type file struct {
 	TRS         TRSConfig               `yaml:"trs"`
 	Requests    TopicConfig             `yaml:"requests"`
 	Web         WebConfig               `yaml:"web"`
+	Webhooks    WebhooksConfig          `yaml:"webhooks"`
 }
 
 // ConfigOptions are for reading a configuration.
@@ -271,7 +273,7 @@ func ParseConfig(path string, data []byte, opts ConfigOptions) (Config, error) {
 	}
 	c = Config{
 		Listen: f.Listen, BaseURL: f.BaseURL, Data: f.Data, Title: f.Title, Kafka: f.Kafka,
-		Rules: f.Rules, RuleFiles: f.RuleFiles, dir: filepath.Dir(path), Access: f.Access, TRS: f.TRS, Requests: f.Requests, Web: f.Web, doc: d,
+		Rules: f.Rules, RuleFiles: f.RuleFiles, dir: filepath.Dir(path), Access: f.Access, TRS: f.TRS, Requests: f.Requests, Web: f.Web, Webhooks: f.Webhooks, doc: d,
 		Connections: map[string]Connection{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Connections)) {
@@ -369,6 +371,9 @@ func (c *Config) complete() error {
 		return err
 	}
 	if err := c.Web.check(fail); err != nil {
+		return err
+	}
+	if err := c.Webhooks.complete(fail); err != nil {
 		return err
 	}
 	if c.Access.open() && !loopback(host) {

@@ -74,6 +74,7 @@ type Engine struct {
 	asker   *asker
 	push    pusher
 	letters *letters
+	hooks   *hooks
 	works   works
 }
 
@@ -132,6 +133,9 @@ func New(cfg Config, opts Options) (*Engine, error) {
 	self.adapter.Provider = busProvider(cfg.Title)
 	self.describe(cfg.BaseURL)
 	e.providers = append(e.providers, self)
+	if e.hooks, err = newHooks(e); err != nil {
+		return nil, err
+	}
 	return e, e.compileRules()
 }
 
@@ -326,6 +330,8 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 			start(sources, "source "+p.name, func(ctx context.Context) error { return e.runSource(ctx, p) })
 		}
 	}
+	start(folds, "subscriptions", e.hooks.follow)
+	start(stages, "webhooks", e.hooks.run)
 	serving.Go(func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			failed <- oslc.E("oslcbus.serve", err)
@@ -394,6 +400,9 @@ func (e *Engine) open(ctx context.Context) error {
 		return errors.Join(err, e.cache.Close(), e.db.Close())
 	}
 	e.letters = &letters{e: e}
+	if err := e.hooks.open(); err != nil {
+		return errors.Join(err, e.cache.Close(), e.db.Close())
+	}
 	if e.log, err = e.openLog(ctx); err != nil {
 		return errors.Join(err, e.cache.Close(), e.db.Close())
 	}
@@ -405,7 +414,7 @@ func (e *Engine) close() error {
 	for _, p := range e.connections() {
 		inboxes = append(inboxes, p.inbox.close())
 	}
-	return errors.Join(errors.Join(inboxes...), e.asker.close(), e.letters.close(), e.log.Close(), e.cache.Close(), e.db.Close())
+	return errors.Join(errors.Join(inboxes...), e.asker.close(), e.letters.close(), e.hooks.close(), e.log.Close(), e.cache.Close(), e.db.Close())
 }
 
 // supervise runs a component until ctx ends, again and again: whatever it needs

@@ -349,7 +349,9 @@ func letterID(r *http.Request) string {
 	return param(r, "topic") + "/" + param(r, "partition") + "/" + param(r, "offset")
 }
 
-func writeJSON(w http.ResponseWriter, v any) error {
+func writeJSON(w http.ResponseWriter, v any) error { return writeJSONStatus(w, http.StatusOK, v) }
+
+func writeJSONStatus(w http.ResponseWriter, status int, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // bodies are RDF, and read by people
@@ -361,6 +363,7 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
 	return nil
 }

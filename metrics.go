@@ -27,6 +27,10 @@ type metrics struct {
 	published   *prometheus.CounterVec // adapter
 	http        *prometheus.CounterVec // route, code
 	httpSeconds *prometheus.HistogramVec
+
+	subscriptions   *prometheus.GaugeVec   // state
+	deliveries      *prometheus.CounterVec // outcome
+	deliverySeconds prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -91,6 +95,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "oslcbus_http_request_seconds", Help: "Time to answer an HTTP request.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 3, 10),
 		}, []string{"route"}),
+		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "oslcbus_webhook_subscriptions", Help: "Subscriptions, on the replica that sends; state is active, failing, paused or disabled.",
+		}, []string{"state"}),
+		deliveries: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_webhook_deliveries_total", Help: "Deliveries to subscribers that were tried; outcome is delivered or the kind of the error.",
+		}, []string{"outcome"}),
+		deliverySeconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "oslcbus_webhook_delivery_seconds", Help: "Time a subscriber takes for an answer.",
+			Buckets: prometheus.ExponentialBuckets(0.002, 2.5, 11),
+		}),
 	}
 }
 

@@ -2,6 +2,7 @@ package oslcbus_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -43,6 +44,7 @@ type rig struct {
 	jiraFault func(w http.ResponseWriter, r *http.Request) bool
 
 	registry adapters.Registry // beside the adapters that there are
+	base     string            // the public address, when it is another one than url
 
 	engine *oslcbus.Engine
 	addr   string
@@ -190,7 +192,7 @@ func (r *rig) launch() {
 	r.addr = ln.Addr().String()
 	r.url = "http://" + r.addr
 	cfg := r.config()
-	cfg.Listen, cfg.BaseURL = r.addr, r.url
+	cfg.Listen, cfg.BaseURL = r.addr, cmp.Or(r.base, r.url)
 	registry := all.Adapters()
 	registry["sandbox"] = func(decode func(any) error, opts adapters.Options) (adapters.Adapter, error) {
 		if err := decode(&struct{}{}); err != nil {

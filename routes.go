@@ -96,6 +96,13 @@ func (e *Engine) routes() http.Handler {
 	})
 
 	read("/events", e.events)
+	for path, h := range map[string]server.HandlerFunc{
+		"/events/subscriptions":             e.hooks.all,
+		"/events/subscriptions/{id}":        e.hooks.one,
+		"/events/subscriptions/{id}/{what}": e.hooks.act,
+	} {
+		e.handle(r, path, e.guard.need(Admin, h))
+	}
 	read("/trs/{set}", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error { return t.Set(w, r, set) }))
 	read("/trs/{set}/log/before/{order}", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error {
 		return t.Segment(w, r, set, param(r, "order"))
