@@ -339,6 +339,49 @@ func TestCreation(t *testing.T) {
 	}
 }
 
+// TestRequest: an action is chosen, filled in and asked for; what is missing is told in
+// the form.
+func TestRequest(t *testing.T) {
+	testkit.Chromium(t)
+	b := newBus(t)
+	uri := b.post(t, rulesPath, rule("to be disabled"))
+	p := open(t, around(t, b.url+"/services/bus/dialogs/requests/creation/page", ""))
+	in := p.frame("#action")
+	p.fine()
+	p.do("choose", chromedp.SetValue(chromedp.CSS("#action"), "st2/disable-rule", in), chromedp.Click(chromedp.CSS("#ok"), in))
+	in = p.frame("#target")
+	p.fine()
+	p.do("fill in", chromedp.SendKeys(chromedp.CSS("#target"), "no URI", in), chromedp.Click(chromedp.CSS("#ok"), in))
+	in = p.frame("#error")
+	if fault := get(p, "read the fault", chromedp.Text(chromedp.CSS("#error"), in)); !strings.Contains(fault, "no URI") {
+		t.Errorf("the form says %q", fault)
+	}
+	p.do("fill in", chromedp.SetValue(chromedp.CSS("#target"), uri, in), chromedp.Click(chromedp.CSS("#ok"), in))
+	got := p.results(p.told(response))
+	if len(got.Results) != 1 || !strings.HasPrefix(got.Results[0].Resource, b.url+"/services/bus/requests/") {
+		t.Fatalf("the result is %+v", got)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, uri, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/turtle")
+	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || t.Context().Err() != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "st2:ruleStatus false") {
+			break
+		}
+	}
+}
+
 // TestPrefill: what a client posts is in the form (DD-22 to 28).
 func TestPrefill(t *testing.T) {
 	testkit.Chromium(t)

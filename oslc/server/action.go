@@ -238,12 +238,7 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, req oslc.Reque
 	if err := o.complete(req); err != nil {
 		return err
 	}
-	req.Tool, req.Action, req.State, req.Hops = o.tool, o.IRI, oslc.New, 1
-	req.By, req.Created = s.cfg.User(r.Context()), s.cfg.Now()
-	if req.Desired == oslc.Canceled {
-		req.CanceledBy = req.By
-	}
-	req.ID, req.URI = s.cfg.Asker.NewRequest(req.By, r.Header.Get("Idempotency-Key"))
+	s.sign(r, &req, o)
 	res, done, err := s.cfg.Asker.Ask(r.Context(), req, preferred(r))
 	if err != nil {
 		return err
@@ -269,6 +264,16 @@ func (s *Server) carryOut(w http.ResponseWriter, r *http.Request, req oslc.Reque
 		status = http.StatusCreated
 	}
 	return Reply{Graph: Graph(g), Status: status, CacheControl: "no-store"}.Write(w, r)
+}
+
+// sign says of a request what it asks for, who asks, and how it is called.
+func (s *Server) sign(r *http.Request, req *oslc.Request, o *offer) {
+	req.Tool, req.Action, req.State, req.Hops = o.tool, o.IRI, oslc.New, 1
+	req.By, req.Created = s.cfg.User(r.Context()), s.cfg.Now()
+	if req.Desired == oslc.Canceled {
+		req.CanceledBy = req.By
+	}
+	req.ID, req.URI = s.cfg.Asker.NewRequest(req.By, r.Header.Get("Idempotency-Key"))
 }
 
 // failed gives the refusal of a tool its status: what the client could mend is the

@@ -36,7 +36,7 @@ func (c *collection) dialogURI(kind dialogKind) string {
 
 // dialogs are those that the collection has.
 func (c *collection) dialogs() []dialogKind {
-	if c.writer == nil || c.Shape == nil {
+	if !c.asks && c.writer == nil || c.Shape == nil {
 		return []dialogKind{selection}
 	}
 	return []dialogKind{selection, creation}
@@ -133,9 +133,26 @@ func (s *Server) prefill(w http.ResponseWriter, r *http.Request, c *collection) 
 	if err != nil {
 		return err
 	}
-	node, err := posted(g, c.uri, c.ResourceTypes)
+	var v url.Values
+	if c.asks {
+		v, err = s.askPrefill(g)
+	} else {
+		v, err = c.values(g)
+	}
 	if err != nil {
 		return err
+	}
+	w.Header().Set("Location", c.dialogURI(creation)+"/page?prefill="+s.prefilled.put(v))
+	out := rdf.NewGraph()
+	c.dialog(out.Node(c.dialogURI(creation)), creation, nil)
+	return Reply{Status: http.StatusCreated, Graph: Graph(out)}.Write(w, r)
+}
+
+// values returns what a graph says of the fields of the form.
+func (c *collection) values(g *rdf.Graph) (url.Values, error) {
+	node, err := posted(g, c.uri, c.ResourceTypes)
+	if err != nil {
+		return nil, err
 	}
 	v := url.Values{}
 	for _, p := range c.fields() {
@@ -147,10 +164,7 @@ func (s *Server) prefill(w http.ResponseWriter, r *http.Request, c *collection) 
 			v.Set(p.Name, strings.Join(all, "\n"))
 		}
 	}
-	w.Header().Set("Location", c.dialogURI(creation)+"/page?prefill="+s.prefilled.put(v))
-	out := rdf.NewGraph()
-	c.dialog(out.Node(c.dialogURI(creation)), creation, nil)
-	return Reply{Status: http.StatusCreated, Graph: Graph(out)}.Write(w, r)
+	return v, nil
 }
 
 // DialogPage answers with the page of a dialog, and creates what its form says.
@@ -175,6 +189,12 @@ func (s *Server) DialogPage(w http.ResponseWriter, r *http.Request, name, kind, 
 	values, ok := s.prefilled.get(q.Get("prefill"))
 	if !ok && q.Get("prefill") != "" {
 		return oslc.Errorf("server.dialog", oslc.Gone, "what was filled in is not kept any more; open the dialog without it")
+	}
+	if c.asks {
+		if !ok {
+			values = q
+		}
+		return s.askPage(w, r, http.StatusOK, c, values, nil)
 	}
 	return s.creationPage(w, r, http.StatusOK, c, values, q.Get("protocol"), nil)
 }
@@ -288,6 +308,9 @@ func (s *Server) submitted(w http.ResponseWriter, r *http.Request, c *collection
 	v, err := url.ParseQuery(string(data))
 	if err != nil {
 		return oslc.E("server.dialog", err, oslc.Invalid)
+	}
+	if c.asks {
+		return s.askSubmitted(w, r, c, v)
 	}
 	g := rdf.NewGraph()
 	node := rdf.NewBlank("new")

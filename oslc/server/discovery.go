@@ -205,12 +205,15 @@ func (c *collection) describe(g *rdf.Graph, service rdf.Node, label string, firs
 		Link(vocab.OSLCCreation, c.uri).
 		Link(vocab.OSLCResourceType, c.ResourceTypes...).
 		Link(vocab.OSLCUsage, usage...)
-	if c.Shape != nil && c.writer != nil {
-		n.Link(vocab.OSLCResourceShape, c.shapeURI())
-		d := rdf.NewBlank(label + "d")
-		service.Add(vocab.OSLCCreationDialog, d)
-		c.dialog(g.NodeOf(d), creation, usage)
+	if c.Shape == nil {
+		return
 	}
+	if c.writer != nil {
+		n.Link(vocab.OSLCResourceShape, c.shapeURI())
+	}
+	d = rdf.NewBlank(label + "d")
+	service.Add(vocab.OSLCCreationDialog, d)
+	c.dialog(g.NodeOf(d), creation, usage)
 }
 
 // xmlText is text as the XMLLiteral that OSLC wants titles to be.
