@@ -52,8 +52,10 @@ func TestRequestDialog(t *testing.T) {
 	}
 	r.eventually("the rule to be off", func() bool { return r.stored(uri)["enabled"] == false })
 	r.eventually("the request to be complete", func() bool { return r.state(at) == "complete complete passed" })
-	resp, body = form(url.Values{"action": {"st2/create-rule"}, "title": {"made by hand"}, "parameter-name": {"by_hand"}, "parameter-enabled": {"true"},
-		"parameter-trigger": {"core.st2.CronTimer"}, "parameter-action": {"core.noop"}})
+	resp, body = form(url.Values{
+		"action": {"st2/create-rule"}, "title": {"made by hand"}, "parameter-name": {"by_hand"}, "parameter-enabled": {"true"},
+		"parameter-trigger": {"core.st2.CronTimer"}, "parameter-action": {"core.noop"},
+	})
 	wantStatus(t, "a new rule", resp, body, 201, "made by hand")
 	at = resp.Header.Get("Location")
 	r.eventually("the request to be complete", func() bool { return r.state(at) == "complete complete passed" })
