@@ -38,6 +38,8 @@ func TestRequestDialog(t *testing.T) {
 	wantStatus(t, "a target that is none", resp, body, 422, "no URI")
 	resp, body = form(url.Values{"action": {"st2/create-rule"}, "parameter-name": {"x"}, "parameter-action": {"core.noop"}, "parameter-enabled": {"perhaps"}})
 	wantStatus(t, "a value of another type", resp, body, 422, "enabled")
+	resp, body = form(url.Values{"action": {"st2/create-rule"}, "parameter-name": {"x"}, "parameter-action": {"core.noop"}, "parameter-criteria": {"{"}})
+	wantStatus(t, "JSON that is none", resp, body, 422, "criteria")
 	resp, body = form(url.Values{"title": {"x"}})
 	wantStatus(t, "without an action", resp, body, 422, "choose an action")
 	if n := len(r.graph("/services/bus/requests").OfType(vocab.AutoAutomationRequest)); n != 0 {

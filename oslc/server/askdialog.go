@@ -58,10 +58,10 @@ func (s *Server) askFields(o *offer, v url.Values) []field {
 		name := paramField + p.Name
 		f := field{Name: name, Label: p.Name, Hint: p.Help, Kind: "line", Required: p.Required, Value: v.Get(name)}
 		switch d := s.described(o, p); {
-		case d == nil:
-		case slices.Contains(d.ValueTypes, rdf.XSDBoolean):
+		case d == nil && p.Name != "description":
+		case d != nil && slices.Contains(d.ValueTypes, rdf.XSDBoolean):
 			f.Kind, f.Choices = "choice", []string{"true", "false"} // a box could not be left out
-		case d.Definition == vocab.DCTermsDescription:
+		case d == nil || d.Definition == vocab.DCTermsDescription:
 			f.Kind = "text"
 		}
 		fields = append(fields, f)
@@ -136,6 +136,9 @@ func (s *Server) askForm(r *http.Request, v url.Values) (oslc.Request, error) {
 	for _, p := range o.asked() {
 		if value := v.Get(paramField + p.Name); value != "" {
 			t := rdf.String(value)
+			if value[0] == '[' || value[0] == '{' {
+				t = rdf.Typed(value, rdf.NS+"JSON") // a list or an object, for which a form has no field
+			}
 			if d := s.described(o, p); d != nil && slices.Contains(d.ValueTypes, rdf.XSDBoolean) {
 				t = rdf.Typed(value, rdf.XSDBoolean)
 			}
