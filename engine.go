@@ -72,7 +72,7 @@ type Engine struct {
 	cache   *sqlite.Cache
 	log     bus.Log
 	asker   *asker
-	push    pusher
+	push    *pusher
 	letters *letters
 	hooks   *hooks
 	works   works
@@ -98,7 +98,7 @@ func New(cfg Config, opts Options) (*Engine, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	e := &Engine{cfg: cfg, opts: opts, logger: opts.Logger, ready: make(chan struct{}), status: newStatus(), push: pusher{done: make(chan struct{})}}
+	e := &Engine{cfg: cfg, opts: opts, logger: opts.Logger, ready: make(chan struct{}), status: newStatus(), push: newPusher()}
 	if e.logger == nil {
 		e.logger = slog.New(slog.DiscardHandler)
 	}

@@ -31,6 +31,8 @@ type metrics struct {
 	subscriptions   *prometheus.GaugeVec   // state
 	deliveries      *prometheus.CounterVec // outcome
 	deliverySeconds prometheus.Histogram
+	streams         prometheus.Gauge
+	dropped         *prometheus.CounterVec // reason
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -101,6 +103,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		deliveries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "oslcbus_webhook_deliveries_total", Help: "Deliveries to subscribers that were tried; outcome is delivered or the kind of the error.",
 		}, []string{"outcome"}),
+		streams: f.NewGauge(prometheus.GaugeOpts{
+			Name: "oslcbus_event_streams", Help: "Clients of /events that are connected.",
+		}),
+		dropped: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "oslcbus_event_streams_dropped_total", Help: "Clients of /events that were dropped: stalled took nothing for too long, behind was too slow for what is kept.",
+		}, []string{"reason"}),
 		deliverySeconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "oslcbus_webhook_delivery_seconds", Help: "Time a subscriber takes for an answer.",
 			Buckets: prometheus.ExponentialBuckets(0.002, 2.5, 11),

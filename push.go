@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,9 +29,12 @@ const (
 
 // pusher ends the streams of a server that stops.
 type pusher struct {
-	once sync.Once
-	done chan struct{}
+	once   sync.Once
+	done   chan struct{}
+	within time.Duration // pushWithin
 }
+
+func newPusher() *pusher { return &pusher{done: make(chan struct{}), within: pushWithin} }
 
 func (p *pusher) stop() { p.once.Do(func() { close(p.done) }) }
 
@@ -122,8 +126,24 @@ func (e *Engine) events(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	_ = s.run(r.Context(), sets) // the client is gone, or was told
+	e.metrics.streams.Inc()
+	defer e.metrics.streams.Dec()
+	// What is left of an error is that the client is gone, was told, or takes nothing.
+	if err := s.run(r.Context(), sets); errors.Is(err, os.ErrDeadlineExceeded) {
+		e.metrics.dropped.WithLabelValues("stalled").Inc()
+	} else if errors.Is(err, errTooSlow) {
+		e.metrics.dropped.WithLabelValues("behind").Inc()
+	}
 	return nil
+}
+
+// errTooSlow says that a client has fallen behind what is kept.
+var errTooSlow = errors.New("too slow")
+
+// failed is the data of the event that ends a stream which cannot go on.
+type failed struct {
+	Kind    string `json:"kind"`
+	Message string `json:"message"`
 }
 
 type stream struct {
@@ -146,8 +166,13 @@ func (s *stream) run(ctx context.Context, sets []string) error {
 		wake := s.status.folded()
 		for _, set := range sets {
 			if err := s.catchUp(ctx, set); err != nil {
-				// What ends a stream is told; the client comes back with its place.
-				return errors.Join(err, s.write("event: error\ndata: "+oslc.KindOf(err).String()+"\n\n"))
+				// What ends a stream is told; the client comes back with its place. To one
+				// that takes nothing it cannot be told.
+				if errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
+					return err
+				}
+				data, fail := json.Marshal(failed{oslc.KindOf(err).String(), err.Error()})
+				return errors.Join(err, fail, s.write("event: error\ndata: "+string(data)+"\n\n"))
 			}
 		}
 		select {
@@ -172,7 +197,7 @@ func (s *stream) catchUp(ctx context.Context, set string) error {
 			return err
 		}
 		if s.at[set] < b.Cut {
-			return oslc.Errorf("oslcbus.events", oslc.Gone, "the client is too slow: the changes up to order %d are not kept any more", b.Cut)
+			return oslc.E("oslcbus.events", fmt.Errorf("%w: the changes of %s up to order %d are not kept any more; read the tracked resource set", errTooSlow, set, b.Cut), oslc.Gone)
 		}
 		changes, err := s.views.History(ctx, set, trs.ChangeQuery{After: s.at[set], OldestFirst: true, Limit: pushAtOnce})
 		if err != nil {
@@ -225,7 +250,7 @@ func (s *stream) wanted(ctx context.Context, c trs.Change) (bool, error) {
 // write sends text at once, within a time.
 func (s *stream) write(text string) error {
 	c := http.NewResponseController(s.w)
-	if err := c.SetWriteDeadline(time.Now().Add(pushWithin)); err != nil {
+	if err := c.SetWriteDeadline(time.Now().Add(s.push.within)); err != nil {
 		return err
 	}
 	if _, err := s.w.Write([]byte(text)); err != nil {

@@ -43,8 +43,10 @@ type rig struct {
 	// jiraFault, when set, answers instead of Jira while it returns true.
 	jiraFault func(w http.ResponseWriter, r *http.Request) bool
 
-	registry adapters.Registry // beside the adapters that there are
-	base     string            // the public address, when it is another one than url
+	registry adapters.Registry               // beside the adapters that there are
+	prepare  func(*oslcbus.Engine)           // before it runs
+	listener func(net.Listener) net.Listener // what it listens with
+	base     string                          // the public address, when it is another one than url
 
 	engine *oslcbus.Engine
 	addr   string
@@ -191,6 +193,9 @@ func (r *rig) launch() {
 	}
 	r.addr = ln.Addr().String()
 	r.url = "http://" + r.addr
+	if r.listener != nil {
+		ln = r.listener(ln)
+	}
 	cfg := r.config()
 	cfg.Listen, cfg.BaseURL = r.addr, cmp.Or(r.base, r.url)
 	registry := all.Adapters()
@@ -216,6 +221,9 @@ func (r *rig) launch() {
 	if err != nil {
 		ln.Close()
 		r.t.Fatal(err)
+	}
+	if r.prepare != nil {
+		r.prepare(r.engine)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(r.t.Context()))
 	r.stop, r.done = stop, make(chan error, 1)
