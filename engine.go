@@ -46,6 +46,9 @@ type Options struct {
 	Observe func(provider string, e *oslc.Event)
 	// Version is what the server calls itself.
 	Version string
+	// Now is the clock for what is kept for a time, and for how old a base is; nil means
+	// time.Now.
+	Now func() time.Time
 }
 
 // An Engine is the assembled program.
@@ -256,6 +259,13 @@ func shorten(iri string) string {
 		return name
 	}
 	return iri
+}
+
+func (e *Engine) now() time.Time {
+	if e.opts.Now != nil {
+		return e.opts.Now()
+	}
+	return time.Now()
 }
 
 func (e *Engine) connections() []*provider { return e.providers[:len(e.providers)-1] }
@@ -500,7 +510,7 @@ func (e *Engine) oslcServer() *server.Server {
 func (e *Engine) trsServer(s *server.Server) *trs.Server {
 	cfg := trs.Config{
 		BaseURL: e.cfg.BaseURL, Store: e.views, Policy: e.cfg.TRS.policy(),
-		BaseAge: e.cfg.TRS.BaseAge, Latency: e.cfg.TRS.Latency, Pages: e.cache.Pages(),
+		BaseAge: e.cfg.TRS.BaseAge, Latency: e.cfg.TRS.Latency, Pages: e.cache.Pages(), Now: e.now,
 	}
 	if *e.cfg.TRS.Patches {
 		cfg.Patches = s.Tracked()

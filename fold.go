@@ -28,6 +28,8 @@ const (
 	foldPace  = 25 * time.Millisecond  // how long a batch begins at least after the one before
 	foldQuiet = 200 * time.Millisecond // how long without a record a topic counts as quiet
 
+	trimEvery = time.Minute // how often a quiet set is looked at for what need not be kept
+
 	burstLasts = 500 // ms, from a source's last large batch
 )
 
@@ -48,7 +50,7 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 	defer rd.Close()
 	e.status.set("views "+p.name, nil)
 	pending := map[int32][]sqlite.Step{}
-	var began time.Time
+	var began, trimmed time.Time
 	for {
 		quiet, stop := context.WithTimeout(ctx, foldQuiet)
 		d, err := rd.Next(quiet)
@@ -56,6 +58,14 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 		if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			if err := e.passOver(ctx, p, rd); err != nil {
 				return err
+			}
+			if now := e.now(); now.Sub(trimmed) >= trimEvery {
+				trimmed = now
+				for _, set := range p.sets {
+					if err := e.trim(ctx, set); err != nil {
+						return err
+					}
+				}
 			}
 			continue
 		}
@@ -107,13 +117,17 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 }
 
 // truncate drops what a set need not keep any more. It looks when the steps have
-// filled a page.
+// filled a page; a quiet set is looked at now and then.
 func (e *Engine) truncate(ctx context.Context, set string, steps []sqlite.Step) error {
 	size := e.cfg.TRS.PageSize
 	if len(steps) == 0 || steps[0].Offset/size == (steps[len(steps)-1].Offset+1)/size {
 		return nil
 	}
-	cut, err := e.cfg.TRS.policy().Cut(ctx, e.views, set, time.Now())
+	return e.trim(ctx, set)
+}
+
+func (e *Engine) trim(ctx context.Context, set string) error {
+	cut, err := e.cfg.TRS.policy().Cut(ctx, e.views, set, e.now())
 	if err != nil || cut <= 0 {
 		return err
 	}

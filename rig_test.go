@@ -43,7 +43,8 @@ type rig struct {
 	// jiraFault, when set, answers instead of Jira while it returns true.
 	jiraFault func(w http.ResponseWriter, r *http.Request) bool
 
-	registry adapters.Registry               // beside the adapters that there are
+	registry adapters.Registry // beside the adapters that there are
+	now      func() time.Time
 	prepare  func(*oslcbus.Engine)           // before it runs
 	listener func(net.Listener) net.Listener // what it listens with
 	base     string                          // the public address, when it is another one than url
@@ -210,7 +211,7 @@ func (r *rig) launch() {
 	maps.Copy(registry, r.registry)
 	reg := prometheus.NewRegistry()
 	r.engine, err = oslcbus.New(cfg, oslcbus.Options{
-		Adapters: registry, Listener: ln, Registerer: reg, Gatherer: reg,
+		Now: r.now, Adapters: registry, Listener: ln, Registerer: reg, Gatherer: reg,
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Observe: func(provider string, e *oslc.Event) {
 			r.mu.Lock()

@@ -6,9 +6,13 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
@@ -109,6 +113,52 @@ func TestT6_Truncated(t *testing.T) {
 		if err != nil || len(report.Findings) > 0 {
 			t.Errorf("%s: %v, %+v", set, err, report)
 		}
+	}
+}
+
+// TestT6_Quiet: what has been kept for long enough goes though nothing happens any more,
+// and views that are made anew lack the same, with the same pages.
+func TestT6_Quiet(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "trs: {page_size: 5, keep: 24h}")
+	var later atomic.Int64
+	r.now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	r.start()
+	rule, uri := r.create("r")
+	for i := range 28 {
+		r.setEnabled(rule, i%2 == 1)
+	}
+	r.eventually("the changes", func() bool { return len(r.seenOf(uri)) >= 29 })
+	change := func(order int) int {
+		resp, _ := r.get(fmt.Sprint("/trs/st2/changes/", order))
+		return resp.StatusCode
+	}
+	later.Store(int64(25 * time.Hour))
+	// What is left is the newest segment, of one to two pages, and no less.
+	r.eventually("the older changes to go", func() bool { return change(20) == http.StatusGone })
+	if status := change(21); status != http.StatusOK {
+		t.Errorf("change 21 is answered %d", status)
+	}
+	pages := func() map[string]string {
+		walk := trstest.NewWalker(httpClient, r.url+"/trs/st2").Walk(t)
+		if len(walk.Changes) != 9 || !slices.Equal(walk.Members, []string{uri}) {
+			t.Errorf("%d changes and members %v", len(walk.Changes), walk.Members)
+		}
+		_, set := r.get("/trs/st2", "Accept", "application/rdf+xml")
+		walk.Immutable["the set"] = set
+		return walk.Immutable
+	}
+	before := pages()
+	r.halt()
+	for _, name := range []string{"oslcbus.db", "oslcbus.db-wal", "oslcbus.db-shm", "cache.db", "cache.db-wal", "cache.db-shm"} {
+		if err := os.Remove(filepath.Join(r.dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	r.start()
+	r.eventually("the views", func() bool { return change(29) == http.StatusOK && change(20) == http.StatusGone })
+	if after := pages(); !maps.Equal(before, after) {
+		t.Errorf("views that are made anew have the pages\n%v\nwant\n%v", after, before)
 	}
 }
 
