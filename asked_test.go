@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/oslcbus/oslcbus"
+	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/adapters/sandbox"
+	"github.com/oslcbus/oslcbus/adapters/stackstorm"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
@@ -355,5 +357,39 @@ func TestX1_Asking(t *testing.T) {
 	wantStatus(t, "a writer", resp, body, http.StatusCreated, `oslcbus:requester "ci"`)
 	if strings.Contains(body, sandbox.Token) {
 		t.Error("the answer holds the tool's secret")
+	}
+}
+
+// TestA7_TokenExpired: the bus logs in at StackStorm; when the token does not count any
+// more it logs in again, and who asked sees success.
+func TestA7_TokenExpired(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "connections: {st2: {type: logged-in}}\n")
+	r.registry = adapters.Registry{"logged-in": func(_ func(any) error, opts adapters.Options) (adapters.Adapter, error) {
+		a, err := sandbox.Adapter(r.st2, r.st2URL, opts)
+		if err != nil {
+			return a, err
+		}
+		a.Executor, err = stackstorm.NewExecutor(r.st2URL+"/api", stackstorm.REST{User: sandbox.Login, Password: sandbox.Token}, opts)
+		return a, err
+	}}
+	r.start()
+	_, uri := r.create("r")
+	r.eventually("the rule", func() bool { return len(r.seenOf(uri)) >= 1 })
+	act := func(action string) {
+		t.Helper()
+		r.eventually(action+" to be offered", func() bool {
+			resp, _ := r.send(http.MethodPost, uri+"/actions/"+action, "")
+			return resp.StatusCode == http.StatusOK
+		})
+	}
+	act("disable-rule")
+	r.st2.ExpireTokens()
+	act("enable-rule")
+	if got := r.st2.Tokens(); got != 2 {
+		t.Errorf("%d tokens were given out, want 2", got)
+	}
+	if got := r.stored(uri)["enabled"]; got != true {
+		t.Errorf("the rule is state of the rule is %v, want enabled", got)
 	}
 }

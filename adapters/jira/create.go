@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf16"
 
+	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/oslc"
 )
 
@@ -34,7 +34,7 @@ func (x *Executor) create(ctx context.Context, r oslc.Request) (oslc.Result, err
 	key, err := x.find(ctx, Marker(r.ID))
 	if err == nil && key == "" && !r.MaybeDoneAt.IsZero() {
 		if wait := r.MaybeDoneAt.Add(x.settle).Sub(x.now()); wait > 0 {
-			if err := sleep(ctx, wait); err != nil {
+			if err := adapters.Sleep(ctx, wait); err != nil {
 				return oslc.Result{}, err
 			}
 			key, err = x.find(ctx, Marker(r.ID))
@@ -59,17 +59,6 @@ func (x *Executor) create(ctx context.Context, r oslc.Request) (oslc.Result, err
 	return oslc.Result{
 		Request: r.URI, Verdict: oslc.Passed, Message: message, Key: key, Created: x.browse + "/browse/" + key,
 	}, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // find returns the key of the issue that carries the label, or "".

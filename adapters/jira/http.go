@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/oslc"
 )
 
@@ -123,25 +124,16 @@ func (x *Executor) words(resp *http.Response, body []byte) string {
 // maxWords bounds what is kept of a tool's words, in bytes.
 const maxWords = 2000
 
-// maxRetryAfter bounds how long a server can make the bus wait. Jira's longest
-// quota is reset each hour.
-const maxRetryAfter = 24 * time.Hour
-
 // retryAfter reads Retry-After in seconds or as a date, else X-RateLimit-Reset,
-// which is an ISO 8601 instant (Jira Cloud). It is at most maxRetryAfter.
+// which is an ISO 8601 instant (Jira Cloud). It is at most adapters.MaxRetryAfter.
 func (x *Executor) retryAfter(h http.Header) time.Duration {
 	now := x.now()
-	if v := h.Get("Retry-After"); v != "" {
-		if s, err := strconv.ParseUint(v, 10, 32); err == nil {
-			return min(time.Duration(s)*time.Second, maxRetryAfter)
-		}
-		if t, err := http.ParseTime(v); err == nil {
-			return min(max(0, t.Sub(now)), maxRetryAfter)
-		}
+	if d := adapters.RetryAfter(h, now); d > 0 || h.Get("Retry-After") == "0" {
+		return d
 	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00"} { // some come without seconds
 		if t, err := time.Parse(layout, h.Get("X-RateLimit-Reset")); err == nil {
-			return min(max(0, t.Sub(now)), maxRetryAfter)
+			return min(max(0, t.Sub(now)), adapters.MaxRetryAfter)
 		}
 	}
 	return 0

@@ -32,10 +32,11 @@ type StackStorm struct {
 	// Rand is where new ids come from; nil means crypto/rand.
 	Rand io.Reader
 
-	store *store
-	mu    sync.Mutex
-	state st2State
-	wake  chan struct{} // closed and replaced when the journal grows
+	tokens tokens
+	store  *store
+	mu     sync.Mutex
+	state  st2State
+	wake   chan struct{} // closed and replaced when the journal grows
 }
 
 // document is what MongoDB would hold: JSON values, and an "_id" of 24 hex digits.
@@ -116,6 +117,10 @@ func (s *StackStorm) now() time.Time {
 
 // ServeHTTP answers StackStorm's REST paths and shows the rules to people.
 func (s *StackStorm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/auth/v1/tokens" {
+		s.logIn(w, r)
+		return
+	}
 	path := strings.TrimPrefix(r.URL.Path, "/api") // where StackStorm's own proxy has it
 	rest, api := strings.CutPrefix(path, "/v1/")
 	if !api {
@@ -128,7 +133,7 @@ func (s *StackStorm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case token == "" && key == "":
 		fault(w, http.StatusUnauthorized, "Unauthorized - One of Token or API key required.")
 		return
-	case token != Token && key != Token:
+	case !s.tokens.valid(token, s.now()) && key != Token:
 		fault(w, http.StatusUnauthorized, "Unauthorized")
 		return
 	}

@@ -390,7 +390,7 @@ func (x *Executor) run(ctx context.Context, r oslc.Request) (oslc.Result, error)
 		}
 	}
 	for pause := firstLook; !ended(execution["status"]); pause = min(2*pause, lastLook) {
-		if err := sleep(ctx, pause); err != nil {
+		if err := adapters.Sleep(ctx, pause); err != nil {
 			return oslc.Result{}, err
 		}
 		if execution, err = x.api.call(ctx, http.MethodGet, "/executions/"+url.PathEscape(id)+"?exclude_attributes=trigger_instance", nil); err != nil {
@@ -458,15 +458,4 @@ func get2(v any, path ...string) any {
 		v = m[name]
 	}
 	return v
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
