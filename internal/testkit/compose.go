@@ -1,17 +1,13 @@
 package testkit
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -118,61 +114,19 @@ func imageProperties(env map[string]string, service, data string) (text, client 
 // is in a new folder. It returns the address.
 func MongoCommand(tb testing.TB, argv ...string) string {
 	tb.Helper()
-	binary := mongodBinary(tb)
-	var err error
-	for range 5 { // the port that was free may be taken before mongod binds it
-		m := &mongod{dir: tb.TempDir()}
-		if err = m.startCommand(binary, argv); err == nil {
-			tb.Cleanup(m.stop)
-			return m.address
-		}
-		m.stop()
-	}
-	tb.Fatalf("start %q: %v", argv, err)
-	return ""
-}
-
-func (m *mongod) startCommand(binary string, argv []string) error {
 	if len(argv) == 0 || argv[0] != "mongod" {
-		return fmt.Errorf("want a command line of mongod")
+		tb.Fatalf("%q: want a command line of mongod", argv)
 	}
-	port, err := freePort()
-	if err != nil {
-		return err
+	args := slices.DeleteFunc(slices.Clone(argv[1:]), func(a string) bool { return a == "--bind_ip_all" })
+	m := &mongod{binary: mongodBinary(tb), dir: tb.TempDir()}
+	if err := onFreePort(1, func(ports []string) error {
+		m.port = ports[0]
+		return m.runWith(args)
+	}, m.stop); err != nil {
+		tb.Fatalf("start %q: %v", argv, err)
 	}
-	m.address, m.log = "127.0.0.1:"+port, filepath.Join(m.dir, "mongod.log")
-	args := append([]string{"-c", supervise, "sh", binary}, slices.DeleteFunc(slices.Clone(argv[1:]), func(a string) bool { return a == "--bind_ip_all" })...)
-	args = append(args, "--bind_ip", "127.0.0.1", "--port", port, "--dbpath", m.dir, "--nounixsocket")
-	// The process outlives the call and ends with stdin, not with a context.
-	m.shell = exec.CommandContext(context.Background(), "/bin/sh", args...)
-	m.shell.Env = append(os.Environ(), "OSLCBUS_LOG="+m.log)
-	if m.stdin, err = m.shell.StdinPipe(); err != nil {
-		return err
-	}
-	stdout, err := m.shell.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := m.shell.Start(); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		return err
-	}
-	if m.pid, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
-		return err
-	}
-	for deadline := time.Now().Add(mongoStart); time.Now().Before(deadline); <-time.After(pollEvery) {
-		if _, err = mongoCommand(m.address, bsonDoc{{"ping", int32(1)}, {"$db", "admin"}}); err == nil {
-			return nil
-		}
-		if syscall.Kill(m.pid, 0) != nil {
-			break
-		}
-	}
-	log, _ := os.ReadFile(m.log)
-	return fmt.Errorf("it did not answer: %w\n%s", err, log[max(0, len(log)-1000):])
+	tb.Cleanup(m.stop)
+	return m.address
 }
 
 // MongoInitiate makes a replica set of the server at address, which has the name

@@ -1,7 +1,6 @@
 package testkit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -12,8 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -164,18 +161,15 @@ func kafkaLib(tb testing.TB) string {
 	return ""
 }
 
-// A kafkaProcess is a broker under a shell that ends it when this process closes
-// the shell's standard input, by intent or by dying.
+// A kafkaProcess is a broker.
 type kafkaProcess struct {
+	process
+
 	lib, dir string
 	addr     string // what the broker tells its clients to connect to
 	proxy    string // the address that clients of the second listener are sent to
 	behind   string // the second listener
 	sasl     string // the third listener
-	pid      int
-
-	shell *exec.Cmd
-	stdin io.Closer
 	// janitor removes dir once this end of its standard input is closed; an end that
 	// nobody holds is closed by the garbage collector.
 	janitor io.Closer
@@ -220,40 +214,22 @@ func startKafka(lib, proxy string) (*kafkaProcess, error) {
 		return nil, err
 	}
 	p := &kafkaProcess{lib: lib, dir: dir, proxy: proxy}
-	cleaner := exec.CommandContext(context.Background(), "/bin/sh", "-c",
-		`read _; sleep 1; rm -rf "$1"; sleep 2; rm -rf "$1"`, "sh", dir)
-	if p.janitor, err = cleaner.StdinPipe(); err != nil {
-		return nil, err
-	}
-	if err := cleaner.Start(); err != nil {
+	if p.janitor, err = removeAtExit(dir); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "log4j2.xml"), []byte(kafkaLog4j), 0o600); err != nil {
 		return nil, err
 	}
-	// The ports that were free may be taken before the broker binds them.
-	for range 5 {
-		if err = p.configure(); err != nil {
-			continue
-		}
-		if err = p.start(); err == nil {
-			return p, nil
-		}
-		p.stop()
-	}
-	return nil, err
-}
-
-// configure writes the properties with fresh ports and formats the storage.
-func (p *kafkaProcess) configure() error {
-	var ports []string
-	for range 4 {
-		port, err := freePort()
-		if err != nil {
+	return p, onFreePort(4, func(ports []string) error {
+		if err := p.configure(ports); err != nil {
 			return err
 		}
-		ports = append(ports, port)
-	}
+		return p.start()
+	}, p.stop)
+}
+
+// configure writes the properties with the ports and formats the storage.
+func (p *kafkaProcess) configure(ports []string) error {
 	p.addr, p.behind, p.sasl = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[2], "127.0.0.1:"+ports[3]
 	proxy := p.proxy
 	if proxy == "" {
@@ -288,56 +264,8 @@ func (p *kafkaProcess) java(args ...string) []string {
 }
 
 func (p *kafkaProcess) start() error {
-	args := append([]string{"-c", supervise, "sh", "java"}, p.java("kafka.Kafka", p.properties())...)
-	// The process outlives the call and ends with stdin, not with a context.
-	p.shell = exec.CommandContext(context.Background(), "/bin/sh", args...)
-	p.shell.Env = append(os.Environ(), "OSLCBUS_LOG="+p.logFile())
-	stdin, err := p.shell.StdinPipe()
-	if err != nil {
-		return err
-	}
-	p.stdin = stdin
-	stdout, err := p.shell.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := p.shell.Start(); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		return err
-	}
-	if p.pid, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
-		return err
-	}
-	for deadline := time.Now().Add(kafkaStart); time.Now().Before(deadline); <-time.After(pollEvery) {
-		if err = kafkaReady(p.addr); err == nil {
-			return nil
-		}
-		if syscall.Kill(p.pid, 0) != nil {
-			break
-		}
-	}
-	return fmt.Errorf("kafka at %s did not start: %w\n%s", p.addr, err, p.logTail(2000))
-}
-
-// stop ends the process and waits for it; a second call does nothing.
-func (p *kafkaProcess) stop() {
-	if p.stdin == nil {
-		return
-	}
-	_ = p.stdin.Close()
-	// The shell reports the signal that it sent itself.
-	_ = p.shell.Wait()
-	p.stdin = nil
-}
-
-func (p *kafkaProcess) logFile() string { return filepath.Join(p.dir, "kafka.log") }
-
-func (p *kafkaProcess) logTail(n int) []byte {
-	log, _ := os.ReadFile(p.logFile())
-	return log[max(0, len(log)-n):]
+	p.log = filepath.Join(p.dir, "kafka.log")
+	return p.run(append([]string{"java"}, p.java("kafka.Kafka", p.properties())...), func() error { return kafkaReady(p.addr) }, kafkaStart)
 }
 
 // kafkaReady reports whether both coordinators of the broker answer: on a fresh

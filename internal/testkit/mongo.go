@@ -1,12 +1,9 @@
 package testkit
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -151,12 +148,7 @@ func (s *MongoSet) showLogsOnFailure(tb testing.TB) {
 			return
 		}
 		for _, m := range s.members {
-			log, err := os.ReadFile(m.log)
-			if err != nil {
-				continue
-			}
-			const tail = 3000
-			tb.Logf("end of the log of mongod %s:\n%s", m.address, log[max(0, len(log)-tail):])
+			tb.Logf("end of the log of mongod %s:\n%s", m.address, m.logTail(3000))
 		}
 	})
 }
@@ -257,123 +249,46 @@ func startMongoSet(binary string, members int, replicated bool) (_ *MongoSet, er
 	}
 }
 
-const pollEvery = 50 * time.Millisecond
-
-// A mongod is one server process under a shell that ends it when this process
-// closes the shell's standard input, by intent or by dying.
+// A mongod is one server process.
 type mongod struct {
-	binary, dir, set string
-	port             string
-	address, log     string
-	pid              int
+	process
 
-	shell *exec.Cmd
-	stdin io.Closer
+	binary, dir, set string
+	port, address    string
 }
 
-// supervise runs the command line and prints its pid; it ends the command when
-// standard input ends.
-const supervise = `"$@" >>"$OSLCBUS_LOG" 2>&1 </dev/null & pid=$!; echo $pid; read _; kill -9 $pid; wait $pid`
-
-// start tries a few ports: the one that was free may be taken before mongod
-// binds it.
+// start starts it on its port, or on a free one the first time.
 func (m *mongod) start() error {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return err
 	}
-	m.log = filepath.Join(m.dir, "mongod.log")
 	if m.port != "" {
 		return m.startOnce()
 	}
-	var err error
-	for range 5 {
-		if m.port, err = freePort(); err != nil {
-			return err
-		}
-		if err = m.startOnce(); err == nil {
-			return nil
-		}
-		m.stop()
-	}
-	return err
+	return onFreePort(1, func(ports []string) error {
+		m.port = ports[0]
+		return m.startOnce()
+	}, m.stop)
 }
 
 func (m *mongod) startOnce() error {
-	m.address = "127.0.0.1:" + m.port
 	args := []string{
-		"-c", supervise, "sh", m.binary,
-		"--dbpath", m.dir, "--port", m.port, "--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet",
-		"--wiredTigerCacheSizeGB", "0.25",
+		"--quiet", "--wiredTigerCacheSizeGB", "0.25",
 		"--setParameter", "diagnosticDataCollectionEnabled=false",
 		"--setParameter", "enableTestCommands=1",
 	}
 	if m.set != "" {
 		args = append(args, "--replSet", m.set, "--oplogSize", "256")
 	}
-	// The process outlives the call and ends with stdin, not with a context.
-	m.shell = exec.CommandContext(context.Background(), "/bin/sh", args...)
-	m.shell.Env = append(os.Environ(), "OSLCBUS_LOG="+m.log)
-	stdin, err := m.shell.StdinPipe()
-	if err != nil {
-		return err
-	}
-	m.stdin = stdin
-	stdout, err := m.shell.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := m.shell.Start(); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		return err
-	}
-	if m.pid, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
-		return err
-	}
-	for deadline := time.Now().Add(mongoStart); time.Now().Before(deadline); <-time.After(pollEvery) {
-		if _, err = mongoCommand(m.address, bsonDoc{{"ping", int32(1)}, {"$db", "admin"}}); err == nil {
-			return nil
-		}
-		if syscall.Kill(m.pid, 0) != nil {
-			break
-		}
-	}
-	log, _ := os.ReadFile(m.log)
-	return fmt.Errorf("mongod on port %s did not start: %w\n%s", m.port, err, log[max(0, len(log)-1000):])
+	return m.runWith(args)
 }
 
-// stop ends the process and waits for it; a second call does nothing.
-func (m *mongod) stop() {
-	if m.stdin == nil {
-		return
-	}
-	_ = m.stdin.Close()
-	// The shell reports the signal that it sent itself.
-	_ = m.shell.Wait()
-	m.stdin = nil
-}
-
-// removeAtExit removes dir soon after what it returns is closed or this process is
-// gone, however it ends.
-func removeAtExit(dir string) (io.Closer, error) {
-	janitor := exec.CommandContext(context.Background(), "/bin/sh", "-c",
-		`read _; sleep 1; rm -rf "$1"; sleep 2; rm -rf "$1"`, "sh", dir)
-	stdin, err := janitor.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	return stdin, janitor.Start()
-}
-
-func freePort() (string, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+// runWith starts it on its port and folder, with more arguments.
+func (m *mongod) runWith(args []string) error {
+	m.address, m.log = "127.0.0.1:"+m.port, filepath.Join(m.dir, "mongod.log")
+	argv := append([]string{m.binary, "--dbpath", m.dir, "--port", m.port, "--bind_ip", "127.0.0.1", "--nounixsocket"}, args...)
+	return m.run(argv, func() error {
+		_, err := mongoCommand(m.address, bsonDoc{{"ping", int32(1)}, {"$db", "admin"}})
+		return err
+	}, mongoStart)
 }
