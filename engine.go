@@ -139,6 +139,9 @@ func New(cfg Config, opts Options) (*Engine, error) {
 	if e.hooks, err = newHooks(e); err != nil {
 		return nil, err
 	}
+	if _, err := e.oslcServer(); err != nil { // what adapters describe themselves with
+		return nil, err
+	}
 	return e, e.compileRules()
 }
 
@@ -307,7 +310,11 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 		}
 	}
 	e.addr = ln.Addr().String()
-	srv := &http.Server{Handler: e.routes(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	routes, err := e.routes()
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: routes, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	srv.RegisterOnShutdown(e.push.stop)
 
 	// What runs is stopped in this order: nothing new comes in, then what came in
@@ -489,7 +496,7 @@ func (e *Engine) sets() []string {
 	return out
 }
 
-func (e *Engine) oslcServer() *server.Server {
+func (e *Engine) oslcServer() (*server.Server, error) {
 	cfg := server.Config{
 		BaseURL: e.cfg.BaseURL, Title: e.cfg.Title, Store: e.views, Writers: map[string]server.Writer{},
 		Actions: map[string][]oslc.Action{}, Asker: e.asker, Requests: automation.BusProvider,

@@ -21,9 +21,12 @@ import (
 
 // routes is the whole HTTP surface, one line a path. It is the only place that
 // knows the router.
-func (e *Engine) routes() http.Handler {
+func (e *Engine) routes() (http.Handler, error) {
 	r := mux.NewRouter().UseEncodedPath().SkipClean(true)
-	s := e.oslcServer()
+	s, err := e.oslcServer()
+	if err != nil {
+		return nil, err
+	}
 	t := e.trsServer(s)
 	metrics := promhttp.HandlerFor(e.opts.Gatherer, promhttp.HandlerOpts{})
 
@@ -132,7 +135,7 @@ func (e *Engine) routes() http.Handler {
 	r.NotFoundHandler = server.Handler(e.logger, func(_ http.ResponseWriter, r *http.Request) error {
 		return oslc.Errorf("http", oslc.NotFound, "nothing is at %s", r.URL.Path)
 	})
-	return e.around(r)
+	return e.around(r), nil
 }
 
 func param(r *http.Request, name string) string { return mux.Vars(r)[name] }

@@ -38,9 +38,8 @@ type offer struct {
 	where query.Where
 }
 
-// offers compiles the actions of the tools. It panics where a condition cannot be
-// read: they come from the program.
-func offers(actions map[string][]oslc.Action) []offer {
+// offers compiles the actions of the tools.
+func offers(actions map[string][]oslc.Action) ([]offer, error) {
 	var out []offer
 	for tool, list := range actions {
 		for _, a := range list {
@@ -48,14 +47,14 @@ func offers(actions map[string][]oslc.Action) []offer {
 			if a.Where != "" {
 				var err error
 				if o.where, err = query.ParseWhere(a.Where, func(prefix string) (string, bool) { return rdf.Expand(prefix + ":") }); err != nil {
-					panic("server: the condition of " + a.Name + ": " + err.Error())
+					return nil, oslc.E("server.new", fmt.Errorf("the condition of the action %s of %s: %w", a.Name, tool, err), oslc.Invalid)
 				}
 			}
 			out = append(out, o)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b offer) int { return strings.Compare(a.tool, b.tool) })
-	return out
+	return out, nil
 }
 
 // shapeOf describes the parameters that a client can write as properties.

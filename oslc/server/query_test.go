@@ -58,7 +58,7 @@ func newQueryRig(t testing.TB, things int) *queryRig {
 		{Name: "title", Definition: vocab.DCTermsTitle, Occurs: shape.ExactlyOne, Queryable: true},
 		{Name: "hidden", Definition: toolNS + "hidden", Occurs: shape.ZeroOrOne},
 	}}
-	s := server.New(server.Config{
+	s := newServer(server.Config{
 		BaseURL: "http://bus.example", Title: "Bus", Store: r.views,
 		Providers: []oslc.ServiceProvider{{Name: "tool", Title: "Tool", Services: []oslc.Service{{
 			Domain: vocab.CM, Collections: []oslc.Collection{{Kind: "things", Title: "Things", ResourceTypes: []string{vocab.CMChangeRequest}, Shape: sh}},

@@ -9,6 +9,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -123,9 +124,9 @@ type collection struct {
 	known    map[string]*shape.Property
 }
 
-// New returns a Server. It does no I/O. It panics where a shape cannot be served:
-// shapes come from the program, not from a configuration.
-func New(cfg Config) *Server {
+// New returns a Server. It does no I/O. It fails with kind Invalid where the shape of a
+// collection or the condition of an action cannot be read.
+func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -136,7 +137,10 @@ func New(cfg Config) *Server {
 		cfg: cfg, providers: map[string]*provider{}, recent: newRecent(), locks: newLocks(), prefilled: newPrefilled(),
 		frames: strings.Join(append([]string{"'self'"}, cfg.Origins...), " "),
 	}
-	s.offers = offers(cfg.Actions)
+	var err error
+	if s.offers, err = offers(cfg.Actions); err != nil {
+		return nil, err
+	}
 	s.offersSum = offersSum(s.offers)
 	if u, err := url.Parse(cfg.BaseURL); err == nil {
 		s.root = u.Path
@@ -146,19 +150,21 @@ func New(cfg Config) *Server {
 		p := &provider{asks: cfg.Asker != nil && sp.Name == cfg.Requests, ServiceProvider: sp, uri: oslc.ProviderURI(cfg.BaseURL, sp.Name), writer: cfg.Writers[sp.Name]}
 		for _, svc := range sp.Services {
 			for _, c := range svc.Collections {
-				p.add(c)
+				if err := p.add(c); err != nil {
+					return nil, err
+				}
 			}
 		}
 		s.providers[sp.Name] = p
 	}
-	return s
+	return s, nil
 }
 
 // add adds a collection; the first of a kind counts where two domains show it.
-func (p *provider) add(oc oslc.Collection) {
+func (p *provider) add(oc oslc.Collection) error {
 	for _, c := range p.collections {
 		if c.Kind == oc.Kind {
-			return
+			return nil
 		}
 	}
 	c := &collection{Collection: oc, provider: p, uri: p.uri + "/" + oc.Kind, known: map[string]*shape.Property{}}
@@ -184,11 +190,12 @@ func (p *provider) add(oc oslc.Collection) {
 		in.AddTo(g, "p")
 		set, err := shape.Load(g)
 		if err != nil {
-			panic("server: the shape of " + c.uri + ": " + err.Error())
+			return oslc.E("server.new", fmt.Errorf("the shape of %s: %w", c.uri, err), oslc.Invalid)
 		}
 		c.input = set
 	}
 	p.collections = append(p.collections, c)
+	return nil
 }
 
 func (c *collection) shapeURI() string      { return c.provider.uri + "/shapes/" + c.Kind }

@@ -17,7 +17,7 @@ import (
 func TestTracked(t *testing.T) {
 	t.Parallel()
 	const base, uri = "https://bus.example", "https://bus.example/services/st2/changeRequests/1"
-	s := server.New(server.Config{
+	s := newServer(server.Config{
 		BaseURL:   base,
 		Providers: []oslc.ServiceProvider{{Name: "st2", Services: []oslc.Service{{Domain: vocab.CM, Collections: []oslc.Collection{{Kind: "changeRequests"}}}}}},
 		Actions: map[string][]oslc.Action{"st2": {

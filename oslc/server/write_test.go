@@ -181,7 +181,7 @@ func padServer(p *pad, origins ...string) http.Handler {
 			}},
 		}}}},
 	}
-	s := server.New(cfg)
+	s := newServer(cfg)
 	return server.Handler(nil, func(w http.ResponseWriter, r *http.Request) error {
 		part := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), "/services/pad/"), "/")
 		switch {
@@ -465,7 +465,7 @@ func TestCatalog_pages(t *testing.T) {
 	for i := range 450 {
 		cfg.Providers = append(cfg.Providers, oslc.ServiceProvider{Name: fmt.Sprintf("p%03d", i), Title: "P", Services: []oslc.Service{{Domain: vocab.CM}}})
 	}
-	s := server.New(cfg)
+	s := newServer(cfg)
 	h := server.Handler(nil, s.Catalog)
 	catalog := rdf.NewIRI("http://bus.example/services/catalog")
 	w := call(h, http.MethodGet, "/services/catalog", "")
@@ -512,7 +512,7 @@ func TestCatalog_pages(t *testing.T) {
 // as RDF/XML.
 func TestRootServices(t *testing.T) {
 	t.Parallel()
-	s := server.New(server.Config{BaseURL: "http://bus.example", Title: "Bus", Store: newPad(true), Providers: []oslc.ServiceProvider{{
+	s := newServer(server.Config{BaseURL: "http://bus.example", Title: "Bus", Store: newPad(true), Providers: []oslc.ServiceProvider{{
 		Name: "pad", Title: "Pad", Sets: []string{"http://bus.example/trs/pad"}, Services: []oslc.Service{{Domain: vocab.CM}},
 	}}})
 	w := call(server.Handler(nil, s.RootServices), http.MethodGet, "/rootservices", "")
@@ -542,7 +542,7 @@ func TestRootServices(t *testing.T) {
 // TestStatic: scripts and styles have the types that browsers take them for.
 func TestStatic(t *testing.T) {
 	t.Parallel()
-	s := server.New(server.Config{BaseURL: "http://bus.example", Store: newPad(true)})
+	s := newServer(server.Config{BaseURL: "http://bus.example", Store: newPad(true)})
 	for name, kind := range map[string]string{
 		"dialog.js": "text/javascript", "resize.js": "text/javascript", "oslc.css": "text/css", "icon.svg": "image/svg+xml",
 		"preview.html": "", "none.js": "", "..%2fstatic.go": "", "": "",
