@@ -112,7 +112,7 @@ func (a *asker) publish(ctx context.Context, r oslc.Request) error {
 	self := a.e.self()
 	rec, err := a.e.record(&oslc.Event{
 		ID: oslc.NewID("event", "request", r.ID), Change: oslc.Creation, Subject: r.URI,
-		Listener: self.uri + "#" + "asked", Time: r.Created, Resource: r.Graph(),
+		Listener: self.uri + "#" + "asked", Time: r.Created, Resource: r.Graph(), Trace: r.Trace,
 	})
 	if err != nil {
 		return err

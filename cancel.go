@@ -147,7 +147,7 @@ func (a *asker) wish(ctx context.Context, r oslc.Request, by, revision string) (
 	rec, err := a.e.record(&oslc.Event{
 		// Two who want it of one state want it once.
 		ID: oslc.NewID("event", "cancel", r.ID, revision), Change: oslc.Modification, Subject: r.URI,
-		Listener: self.uri + "#asked", Time: time.Now(), Changed: []string{vocab.AutoDesiredState, vocab.AutoState}, Resource: r.Graph(),
+		Listener: self.uri + "#asked", Time: time.Now(), Changed: []string{vocab.AutoDesiredState, vocab.AutoState}, Resource: r.Graph(), Trace: r.Trace,
 	})
 	if err != nil {
 		return r, err
@@ -256,7 +256,7 @@ func (x *executor) putBack(ctx context.Context, r oslc.Request, result *rdf.Grap
 	rec, err := x.record(&oslc.Event{
 		ID: oslc.NewID("event", "canceled too late", d.ID()), Change: oslc.Modification, Subject: now.URI,
 		Listener: x.self().uri + "#" + x.p.name, Time: time.Now(), Hops: now.Hops,
-		Changed: []string{vocab.AutoState}, Resource: now.Graph(),
+		Changed: []string{vocab.AutoState}, Resource: now.Graph(), Trace: now.Trace,
 	})
 	return []bus.Record{rec}, err
 }

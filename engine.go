@@ -105,6 +105,7 @@ func New(cfg Config, opts Options) (*Engine, error) {
 	if e.logger == nil {
 		e.logger = slog.New(slog.DiscardHandler)
 	}
+	e.logger = slog.New(oslc.TraceHandler{Handler: e.logger.Handler()})
 	if opts.Registerer == nil || opts.Gatherer == nil {
 		reg := prometheus.NewRegistry()
 		e.opts.Registerer, e.opts.Gatherer = reg, reg

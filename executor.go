@@ -134,6 +134,10 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 	if r.Created.Before(since.Add(skew)) {
 		r.MaybeDoneAt = since
 	}
+	if r.Trace.IsZero() {
+		r.Trace = ev.Trace
+	}
+	ctx = oslc.WithTrace(ctx, r.Trace.Child("execute"))
 	res, err := x.perform(ctx, &r)
 	if errors.Is(err, bus.ErrLeft) || errors.Is(err, errEnded) || ctx.Err() != nil {
 		if errors.Is(err, errEnded) {
@@ -323,8 +327,8 @@ func (x *executor) try(ctx context.Context, r oslc.Request, within time.Duration
 	kind := "ok"
 	if err != nil {
 		kind = oslc.KindOf(err).String()
-		x.logger.DebugContext(ctx, "attempt ended", "adapter", x.p.name, "action", r.Action, "kind", kind, "err", err)
 	}
+	x.logger.DebugContext(ctx, "attempt ended", "adapter", x.p.name, "action", r.Action, "request", r.URI, "kind", kind, "err", err)
 	x.metrics.attempts.WithLabelValues(x.p.name, kind).Inc()
 	if k := oslc.KindOf(err); err != nil && (k == oslc.Limited || k == oslc.Unavailable) {
 		x.p.gate.close(x.p.retry.Pause(1, err))
@@ -335,6 +339,7 @@ func (x *executor) try(ctx context.Context, r oslc.Request, within time.Duration
 // outcome are the events of a request that ended: it is complete, and there is a
 // result.
 func (x *executor) outcome(r *oslc.Request, res *oslc.Result, cause *oslc.Event) []*oslc.Event {
+	step := r.Trace.Child("execute")
 	if r.State = res.State; r.State == "" {
 		r.State = oslc.Complete
 	}
@@ -347,12 +352,12 @@ func (x *executor) outcome(r *oslc.Request, res *oslc.Result, cause *oslc.Event)
 		{
 			ID: oslc.NewID("event", "complete", r.ID), Change: oslc.Modification, Subject: r.URI,
 			Listener: listener, Time: res.Finished, Hops: cause.Hops,
-			Changed: []string{vocab.AutoState}, Resource: r.Graph(),
+			Changed: []string{vocab.AutoState}, Resource: r.Graph(), Trace: step,
 		},
 		{
 			ID: oslc.NewID("event", "result", r.ID), Change: oslc.Creation, Subject: uri,
 			Listener: listener, Time: res.Finished, Hops: cause.Hops,
-			Resource: res.Graph(uri, r.ID, r.Title, r.Action),
+			Resource: res.Graph(uri, r.ID, r.Title, r.Action), Trace: step,
 		},
 	}
 }

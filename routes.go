@@ -289,6 +289,7 @@ func (e *Engine) around(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Server", "oslcbus")
+		r = r.WithContext(oslc.WithTrace(r.Context(), oslc.TraceFromHeader(r.Header)))
 		id := requestID(r)
 		h.Set("X-Request-Id", id)
 		r.Body = http.MaxBytesReader(rec, r.Body, server.MaxBody)

@@ -159,9 +159,12 @@ func TestS2_OneSet(t *testing.T) {
 	}
 	close(stop)
 	changing.Wait()
-	r.eventually("all requests", func() bool { return len(r.jira.Issues()) >= 3*n })
-	by := map[string]string{}
 	g := r.graph("/services/bus/requests")
+	r.eventually("all requests", func() bool {
+		g = r.graph("/services/bus/requests")
+		return len(g.OfType(vocab.AutoAutomationRequest)) >= 3*n
+	})
+	by := map[string]string{}
 	for _, s := range g.OfType(vocab.AutoAutomationRequest) {
 		if rule := g.Value(s, vocab.BusRule); rule != "always" {
 			by[g.Value(s, vocab.BusEvent)] += rule[:1]

@@ -45,6 +45,7 @@ func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) (
 	if err != nil {
 		return []bus.Record{e.deadLetter(ctx, topic, d, 0, err)}, nil
 	}
+	ctx = oslc.WithTrace(ctx, ev.Trace)
 	provider := ""
 	for _, p := range e.connections() {
 		if p.topic.Topic == topic {
@@ -71,6 +72,7 @@ func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) (
 		}
 		inOrder(&rec, &r)
 		out = append(out, rec)
+		e.logger.DebugContext(ctx, "rule asks", "rule", m.Rule, "event", ev.ID, "request", r.URI)
 	}
 	return out, nil
 }
@@ -90,7 +92,7 @@ func inOrder(rec *bus.Record, r *oslc.Request) {
 func (e *Engine) requestEvent(r *oslc.Request, cause *oslc.Event) *oslc.Event {
 	return &oslc.Event{
 		ID: oslc.NewID("event", "request", r.ID), Change: oslc.Creation, Subject: r.URI,
-		Listener: e.self().uri + "#rules", Time: r.Created, Hops: cause.Hops, Resource: r.Graph(),
+		Listener: e.self().uri + "#rules", Time: r.Created, Hops: cause.Hops, Resource: r.Graph(), Trace: r.Trace,
 	}
 }
 

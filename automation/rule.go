@@ -439,12 +439,17 @@ func (r *rule) request(e *oslc.Event, vars map[string]any, base string) (oslc.Re
 		return oslc.Request{}, oslc.E("automation.request", fmt.Errorf("rule %q: %w", r.cfg.Name, err), oslc.Invalid)
 	}
 	id := oslc.NewID("request", e.ID, r.cfg.Name)
+	trace := e.Trace
+	if trace.IsZero() {
+		trace = oslc.TraceOf(e.ID)
+	}
 	return oslc.Request{
 		ID: id, URI: oslc.ResourceURI(base, BusProvider, "requests", id),
 		Title:  r.cfg.Do.Action + " on " + r.cfg.Do.Tool,
 		Tool:   r.cfg.Do.Tool,
 		Action: r.action.IRI, Target: e.Subject, Event: e.URI(), Rule: r.cfg.Name,
 		Hops: e.Hops + 1, Via: via(e, r.cfg.On.Provider), Created: e.Time, State: oslc.New,
+		Trace:      trace.Child("rule " + r.cfg.Name),
 		Parameters: params.(map[string]any),
 	}, nil
 }

@@ -201,6 +201,7 @@ func TestRequest(t *testing.T) {
 		Title: "create-issue on jira", Tool: "jira", Action: "https://bus.example/ns#CreateIssue",
 		Target: e.Subject, Event: e.URI(), Rule: "ticket", Hops: 3, Via: []string{"st2"}, Created: e.Time, State: oslc.New,
 		Parameters: map[string]any{"summary": "x"},
+		Trace:      oslc.Trace{Parent: "00-6f0c0000000040008000000000000000-8b714ac469cebb2c-01"}, // that of the event
 	}
 	if d := cmp.Diff(want, m[0].Request); d != "" {
 		t.Errorf("request (-want +got):\n%s", d)

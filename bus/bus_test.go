@@ -336,7 +336,7 @@ func TestStageLeaves(t *testing.T) {
 	handled := map[int64]int{}
 	for round := range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
-		left := make(chan struct{})
+		begun, left := make(chan struct{}), make(chan struct{})
 		stage := &bus.Stage{
 			Log: l, Name: "s", Inputs: []string{"in"}, Outputs: []string{"out"}, Parallel: bus.Window,
 			Handle: func(working context.Context, _ string, d bus.Delivery) ([]bus.Record, error) {
@@ -344,11 +344,13 @@ func TestStageLeaves(t *testing.T) {
 				handled[d.Offset]++
 				mu.Unlock()
 				if round == 0 && d.Offset == 0 {
+					close(begun)
 					<-ctx.Done()
 					close(left)
 					return nil, bus.ErrLeft
 				}
 				if round == 0 {
+					<-begun
 					cancel()
 					<-left
 				}

@@ -25,6 +25,13 @@ const (
 	HeaderPartitionKey = "ce_partitionkey"
 	HeaderSequence     = "ce_sequence"
 	HeaderContentType  = "content-type"
+	// The trace that an event belongs to: the Distributed Tracing extension of
+	// CloudEvents, and the same again under the names that tracing of Kafka clients
+	// knows (W3C Trace Context).
+	HeaderTraceparent      = "ce_traceparent"
+	HeaderTracestate       = "ce_tracestate"
+	HeaderPlainTraceparent = "traceparent"
+	HeaderPlainTracestate  = "tracestate"
 )
 
 // typePrefix begins the ce_type of every event; the name of the TRS class
@@ -68,7 +75,11 @@ func (c *Encoder) Encode(e *oslc.Event) (Message, error) {
 		return Message{}, oslc.E("bus.encode", fmt.Errorf("event %s about <%s>: %w", e.ID, e.Subject, err), oslc.Invalid)
 	}
 	c.room = all
-	h := make(Header, 0, 10)
+	trace := e.Trace
+	if trace.IsZero() {
+		trace = oslc.TraceOf(e.ID)
+	}
+	h := make(Header, 0, 12)
 	h = append(h,
 		Field{HeaderSpecVersion, "1.0"},
 		Field{HeaderID, e.ID},
@@ -79,7 +90,12 @@ func (c *Encoder) Encode(e *oslc.Event) (Message, error) {
 		Field{HeaderDataSchema, vocab.Events},
 		Field{HeaderPartitionKey, e.Subject},
 		Field{HeaderContentType, c.Format.MediaType()},
+		Field{HeaderTraceparent, trace.Parent},
+		Field{HeaderPlainTraceparent, trace.Parent},
 	)
+	if trace.State != "" {
+		h = append(h, Field{HeaderTracestate, trace.State}, Field{HeaderPlainTracestate, trace.State})
+	}
 	if e.Sequence != "" {
 		h = append(h, Field{HeaderSequence, e.Sequence})
 	}
@@ -132,6 +148,12 @@ func Decode(m Message, p format.Parser) (*oslc.Event, error) {
 		return nil, oslc.Errorf(op, oslc.Invalid, "ce_id is %q, the event says %q", id, e.ID)
 	}
 	e.Sequence = m.Header.Get(HeaderSequence)
+	if e.Trace = oslc.ParseTrace(m.Header.Get(HeaderTraceparent), m.Header.Get(HeaderTracestate)); e.Trace.IsZero() {
+		e.Trace = oslc.ParseTrace(m.Header.Get(HeaderPlainTraceparent), m.Header.Get(HeaderPlainTracestate))
+	}
+	if e.Trace.IsZero() {
+		e.Trace = oslc.TraceOf(e.ID)
+	}
 	return e, nil
 }
 

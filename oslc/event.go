@@ -83,6 +83,9 @@ type Event struct {
 	// Sequence orders the events of one source as text, where the source has such
 	// a mark; it travels beside the graph, not in it.
 	Sequence string
+	// Trace is the chain of causes that the event belongs to. It travels beside the
+	// graph; where it is zero, the trace is that of the event itself, TraceOf(ID).
+	Trace Trace
 	// Resource is the resource exactly as this change left it; for a Deletion, as
 	// it was before. It may be nil where nothing is known.
 	Resource *rdf.Graph

@@ -67,6 +67,8 @@ type Request struct {
 	Via     []string
 	Created time.Time
 	State   State
+	// Trace is the chain of causes that the request belongs to.
+	Trace Trace
 	// Desired is the state that somebody wants the request to reach: Canceled, or
 	// empty. CanceledBy is the name of who wants that.
 	Desired    State
@@ -151,7 +153,9 @@ func (r *Request) Graph() *rdf.Graph {
 		String(vocab.BusRule, r.Rule).
 		String(vocab.BusRequester, r.By).
 		Int(vocab.BusHops, int64(r.Hops)).
-		String(vocab.BusVia, r.Via...)
+		String(vocab.BusVia, r.Via...).
+		String(vocab.BusTraceparent, r.Trace.Parent).
+		String(vocab.BusTracestate, r.Trace.State)
 	addParameters(g, n, vocab.AutoInputParameter, "p", r.Parameters)
 	return g
 }
@@ -178,6 +182,7 @@ func ParseRequest(g *rdf.Graph, uri string) (Request, error) {
 
 		Desired:    State(g.Value(s, vocab.AutoDesiredState)),
 		CanceledBy: g.Value(s, vocab.BusCanceledBy),
+		Trace:      ParseTrace(g.Value(s, vocab.BusTraceparent), g.Value(s, vocab.BusTracestate)),
 	}
 	r.Created, _ = g.Object(s, vocab.DCTermsCreated).Time()
 	hops, _ := g.Object(s, vocab.BusHops).Int()

@@ -38,6 +38,7 @@ func (x *Executor) post(ctx context.Context, path string, in, out any) error {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "oslcbus")
+	oslc.SetTrace(req)
 	if x.user != "" {
 		req.SetBasicAuth(x.user, string(x.token))
 	} else {

@@ -124,7 +124,7 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 	r.differ(m, h, before, hiddenDifference(beforeHidden, h.hidden, hiddenKnown), id, c, warnings)
 	if by, ok := r.Mappings[m].(Tracer); ok && len(r.out) > told {
 		cause, e := by.Cause(was, h.doc), r.out[told].Event
-		e.CausedBy, e.Hops, e.Via = cause.Request, cause.Hops, cause.Via
+		e.CausedBy, e.Hops, e.Via, e.Trace = cause.Request, cause.Hops, cause.Via, cause.Trace
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package mongodb
 
-import "github.com/oslcbus/oslcbus/oslc/rdf"
+import (
+	"github.com/oslcbus/oslcbus/oslc"
+	"github.com/oslcbus/oslcbus/oslc/rdf"
+)
 
 // A Collection is a MongoDB collection and the kind of resources it becomes.
 type Collection struct {
@@ -47,6 +50,7 @@ type Cause struct {
 	Request string // its URI
 	Hops    int
 	Via     []string
+	Trace   oslc.Trace
 }
 
 // A Resource is what a document maps to.

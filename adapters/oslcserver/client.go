@@ -106,6 +106,7 @@ func (c *call) get(ctx context.Context, uri string) (*document, error) {
 	req.Header.Set("Accept", accept)
 	req.Header.Set("OSLC-Core-Version", "3.0")
 	req.Header.Set("User-Agent", "oslcbus")
+	oslc.SetTrace(req)
 	resp, err := c.client.Do(req)
 	if err != nil {
 		return nil, c.away(ctx, op, err)

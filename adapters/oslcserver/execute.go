@@ -152,6 +152,7 @@ func (c *call) send(ctx context.Context, resource, class string, b binding, para
 	req.Header.Set("Accept", accept)
 	req.Header.Set("OSLC-Core-Version", "3.0")
 	req.Header.Set("User-Agent", "oslcbus")
+	oslc.SetTrace(req)
 	req.Header.Set("Idempotency-Key", c.r.ID)
 	started := c.now()
 	resp, err := c.client.Do(req)

@@ -324,7 +324,14 @@ func trace(rule map[string]any, r oslc.Request) {
 	if via == nil {
 		via = []string{}
 	}
-	note[traceKey] = map[string]any{"request": r.URI, "hops": r.Hops, "via": via}
+	by := map[string]any{"request": r.URI, "hops": r.Hops, "via": via}
+	if !r.Trace.IsZero() {
+		by["traceparent"] = r.Trace.Parent
+		if r.Trace.State != "" {
+			by["tracestate"] = r.Trace.State
+		}
+	}
+	note[traceKey] = by
 	rule["context"] = note
 }
 

@@ -204,6 +204,7 @@ type answer struct {
 func exchange(client *http.Client, req *http.Request) (answer, error) {
 	const op = "stackstorm.call"
 	req.Header.Set("User-Agent", "oslcbus")
+	oslc.SetTrace(req)
 	resp, err := client.Do(req)
 	if err != nil {
 		if ctx := req.Context(); ctx.Err() != nil {

@@ -206,7 +206,7 @@ func (r *rules) Cause(before, after mongodb.Doc) mongodb.Cause {
 		return mongodb.Cause{}
 	}
 	hops, _ := note.Int("hops")
-	c := mongodb.Cause{Request: request, Hops: int(hops)}
+	c := mongodb.Cause{Request: request, Hops: int(hops), Trace: oslc.ParseTrace(note.Str("traceparent"), note.Str("tracestate"))}
 	for v := range note.Lookup("via").Items() {
 		c.Via = append(c.Via, v.Str())
 	}

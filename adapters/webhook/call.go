@@ -423,6 +423,7 @@ func (x *Executor) request(ctx context.Context, a *action, r *oslc.Request) (*ht
 		req.Header.Set("Accept", "application/json")
 	}
 	req.Header.Set("User-Agent", "oslcbus")
+	oslc.SetTrace(req)
 	req.Header.Set("Idempotency-Key", r.ID)
 	if x.auth != "" {
 		req.Header.Set("Authorization", x.auth)

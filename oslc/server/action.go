@@ -273,6 +273,9 @@ func (s *Server) sign(r *http.Request, req *oslc.Request, o *offer) {
 		req.CanceledBy = req.By
 	}
 	req.ID, req.URI = s.cfg.Asker.NewRequest(req.By, r.Header.Get("Idempotency-Key"))
+	if req.Trace = oslc.TraceFromHeader(r.Header).Child("asked"); req.Trace.IsZero() {
+		req.Trace = oslc.TraceOf(req.ID)
+	}
 }
 
 // failed gives the refusal of a tool its status: what the client could mend is the

@@ -330,6 +330,8 @@ var terms = map[string][]string{
 		"sequence",
 		"target",
 		"tool",
+		"traceparent",
+		"tracestate",
 		"via",
 	},
 	"https://oslcbus.github.io/ns/st2#": {

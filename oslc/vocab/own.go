@@ -146,6 +146,10 @@ const (
 	BusKeepsFor     = Bus + "keepsFor"
 	BusKeepsChanges = Bus + "keepsChanges"
 	BusLatency      = Bus + "latency"
+	// BusTraceparent and BusTracestate are the place of a request in a trace, in the
+	// form of the header fields of W3C Trace Context.
+	BusTraceparent = Bus + "traceparent"
+	BusTracestate  = Bus + "tracestate"
 	// BusReason says in words why something was or was not done.
 	BusReason = Bus + "reason"
 )
