@@ -93,6 +93,8 @@ type provider struct {
 	uri     string
 	sets    []string     // per partition
 	burst   atomic.Int64 // when the source last had more than fits one append, in Unix ms
+	// interrupt ends the run of the source that is in progress here; nil without one.
+	interrupt atomic.Pointer[context.CancelCauseFunc]
 }
 
 // New checks the configuration and assembles the engine. It does no I/O but

@@ -110,6 +110,7 @@ func (e *Engine) routes() (http.Handler, error) {
 	read("/trs/{set}/log/before/{order}", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error {
 		return t.Segment(w, r, set, param(r, "order"))
 	}))
+	e.handle(r, "/trs/{set}/repair", e.guard.need(Admin, e.inSet(e.repair)))
 	read("/trs/{set}/changes", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error { return t.Changes(w, r, set) }))
 	read("/trs/{set}/changes/{order}", e.inSet(func(w http.ResponseWriter, r *http.Request, set string) error {
 		return t.Change(w, r, set, param(r, "order"))

@@ -19,6 +19,10 @@ import (
 func (e *Engine) runSource(ctx context.Context, p *provider) error {
 	name := "source " + p.name
 	return e.hold(ctx, name, func(ctx context.Context) error {
+		ctx, end := context.WithCancelCause(ctx)
+		p.interrupt.Store(&end)
+		defer end(nil)
+		defer p.interrupt.Store(nil)
 		pub, err := e.log.Own(ctx, "source."+p.name, p.topic.Topic)
 		if err != nil {
 			return err
@@ -56,12 +60,15 @@ func (e *Engine) runSource(ctx context.Context, p *provider) error {
 			e.metrics.noticed.WithLabelValues(p.name, "full_comparison").Inc()
 			err = p.adapter.Source.Run(ctx, nil, emit)
 		}
+		if errors.Is(context.Cause(ctx), errCompareAgain) {
+			return errCompareAgain
+		}
 		return err
 	})
 }
 
-// compareAll is the cursor of a source whose topic was made anew: the next run
-// that has views of the new topic compares everything. Some record may be there
+// compareAll is the cursor of a source whose topic was made anew, or that is told to look
+// again: the next run that has views of the new topic compares everything. Some record may be there
 // already, and has a cursor that speaks for what is gone.
 var compareAll = []byte("oslcbus:compare-all")
 

@@ -55,7 +55,7 @@ func commands() []command {
 		{"subscriptions", "have events sent to other programs", "list|show|create|test|pause|resume|delete", subscriptions},
 		{"rdf", "convert, compare and check RDF documents", "convert|compare|canon|validate", rdfCommand},
 		{"probe", "check how a server keeps to OSLC", "[-write] [-body FILE] [-user NAME -password-file FILE | -token-file FILE] [-level must|should|may] [-o text|json] URL", probeServer},
-		{"trs", "check a tracked resource set against the rules of TRS 3.0", "verify [-user NAME -password-file FILE | -token-file FILE] [-hosts HOSTS] [-level must|should] [-resources N] [-o text|json] URL", trsCommand},
+		{"trs", "check tracked resource sets, and mend those of this bus", "verify|repair", trsCommand},
 		{"sandbox", "run a stand-in of a tool by itself", "[-listen ADDR] [-data DIR] [-project KEY] jira|stackstorm", standIn},
 		{"version", "say which version this is", "[-o text|json]", version},
 	}
@@ -140,7 +140,7 @@ func flags(p *program, name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(p.err)
 	f.Usage = func() {
-		for _, c := range slices.Concat(commands(), rdfCommands(), requestsCommands(), rulesCommands(), dlqCommands(), subscriptionCommands()) {
+		for _, c := range slices.Concat(commands(), rdfCommands(), requestsCommands(), rulesCommands(), dlqCommands(), subscriptionCommands(), trsCommands()) {
 			if c.name == name {
 				fmt.Fprintf(f.Output(), "usage: oslcbus %s %s\n\n%s%s.\n\n", c.name, c.usage, strings.ToUpper(c.summary[:1]), c.summary[1:])
 			}

@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,21 +17,83 @@ import (
 	"github.com/oslcbus/oslcbus/trs"
 )
 
+func trsCommands() []command {
+	return []command{
+		{"trs verify", "check any server's tracked resource set against the rules of TRS 3.0", "[-user NAME -password-file FILE | -token-file FILE] [-hosts HOSTS] [-level must|should] [-resources N] [-timeout TIME] [-o text|json] URL", verifySet},
+		{"trs repair", "compare a set of this bus with its tool, and tell what was missed; without -apply nothing is changed", "[-url URL] [-token-file FILE] [-apply] [-timeout TIME] [-o text|json] SET", repairSet},
+	}
+}
+
 // trsCommand is what is done to tracked resource sets.
 func trsCommand(ctx context.Context, p *program, args []string) error {
-	if len(args) == 0 || args[0] != "verify" {
-		if len(args) > 0 && slices.Contains([]string{"-h", "-help", "--help"}, args[0]) {
-			return verifySet(ctx, p, args)
-		}
-		fmt.Fprintln(p.err, "oslcbus trs: want verify")
-		return errUsage
+	return subcommands(ctx, p, "trs", trsCommands(), args)
+}
+
+// repairSet compares a set with what its tool has. The exit code is 1 while something
+// differs.
+func repairSet(ctx context.Context, p *program, args []string) error {
+	f := flags(p, "trs repair")
+	newClient := clientFlags(f)
+	apply := f.Bool("apply", false, "have the events emitted that were missed")
+	timeout := f.Duration("timeout", 10*time.Minute, "how long the comparison may take")
+	o := outputFlag(f)
+	if err := parse(f, args, "SET"); err != nil {
+		return err
 	}
-	return verifySet(ctx, p, args[1:])
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+	a, err := c.do(ctx, http.MethodPost, "/trs/"+url.PathEscape(f.Arg(0))+"/repair", "application/json", "application/json", fmt.Appendf(nil, `{"apply":%t}`, *apply))
+	if err != nil {
+		return err
+	}
+	var r struct {
+		Divergences []struct {
+			Resource, Change string
+			Changed          []string
+		}
+		Views            []string
+		Total, Remaining int
+		Applied          bool
+	}
+	if err := json.Unmarshal(a.body, &r); err != nil {
+		return oslc.E("trs.repair", err, oslc.Unavailable)
+	}
+	if *o == "json" {
+		if _, err := p.out.Write(a.body); err != nil {
+			return err
+		}
+	} else {
+		for _, d := range r.Divergences {
+			fmt.Fprintln(p.out, strings.TrimSpace(fmt.Sprintf("%-12s %s %s", d.Change, d.Resource, strings.Join(d.Changed, " "))))
+		}
+		if n := r.Total - len(r.Divergences); n > 0 {
+			fmt.Fprintf(p.out, "and %d more\n", n)
+		}
+		for _, uri := range r.Views {
+			fmt.Fprintf(p.out, "the views contradict themselves about %s: stop the bus, move oslcbus.db away, start again\n", uri)
+		}
+		switch {
+		case r.Total == 0:
+			fmt.Fprintln(p.out, "the events lead to what the tool has")
+		case r.Applied:
+			fmt.Fprintf(p.out, "%d of %d were missed and are told now\n", r.Total-r.Remaining, r.Total)
+		default:
+			fmt.Fprintf(p.out, "%d differ; -apply has them told\n", r.Total)
+		}
+	}
+	if r.Remaining > 0 || len(r.Views) > 0 {
+		return errFailed
+	}
+	return nil
 }
 
 // verifySet walks a tracked resource set and tells what breaks a rule.
 func verifySet(ctx context.Context, p *program, args []string) error {
-	f := flags(p, "trs")
+	f := flags(p, "trs verify")
 	user := f.String("user", "", "`name` to log in with (HTTP Basic)")
 	password := f.String("password-file", "", "`file` with the password of the user")
 	token := f.String("token-file", "", "`file` with a Bearer token")

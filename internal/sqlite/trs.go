@@ -285,6 +285,37 @@ func truncate(ctx context.Context, tx *sql.Tx, set, upTo int64) (more bool, err 
 	return more, err
 }
 
+// Contradictions returns resources of a set that exist and are no members of its newest
+// base, or are members and do not exist, as many as limit. There are none unless the file
+// was changed by something else.
+func (v *Views) Contradictions(ctx context.Context, set string, limit int) ([]string, error) {
+	const op = "sqlite.contradictions"
+	id, err := v.setID(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := v.db.r.QueryContext(ctx, `
+		SELECT uri FROM view_resource r WHERE "set"=?1 AND NOT deleted AND since>0
+			AND NOT EXISTS (SELECT 1 FROM view_member m WHERE m."set"=?1 AND m.since=r.since AND m.resource=r.id AND m.until IS NULL)
+		UNION ALL
+		SELECT r.uri FROM view_member m JOIN view_resource r ON r.id=m.resource
+			WHERE m."set"=?1 AND m.until IS NULL AND (r.deleted OR r.since<>m.since)
+		ORDER BY 1 LIMIT ?2`, id, limit)
+	if err != nil {
+		return nil, oslc.E(op, classify(err))
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var uri string
+		if err := rows.Scan(&uri); err != nil {
+			return nil, oslc.E(op, classify(err))
+		}
+		out = append(out, uri)
+	}
+	return out, oslc.E(op, classify(rows.Err()))
+}
+
 // Changes implements trs.Store.
 func (v *Views) Changes(ctx context.Context, set string, after, upTo int64) ([]trs.Change, error) {
 	const op = "sqlite.changes"

@@ -50,3 +50,9 @@ func PagesOf(c *Cache, limit int64) *Pages {
 	p.limit = limit
 	return p
 }
+
+// Exec changes the file behind the back of the views.
+func (db *DB) Exec(ctx context.Context, text string) error {
+	_, err := db.w.ExecContext(ctx, text)
+	return err
+}

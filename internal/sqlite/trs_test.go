@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/oslcbus/oslcbus/internal/sqlite"
@@ -134,5 +135,45 @@ func TestPages(t *testing.T) {
 		if got, err := p.Page(t.Context(), key); !bytes.Equal(got, want) || err != nil {
 			t.Errorf("after a restart %s is %x, %v", key, got, err)
 		}
+	}
+}
+
+// TestContradictions finds rows that something else has changed.
+func TestContradictions(t *testing.T) {
+	t.Parallel()
+	db := open(t, t.TempDir())
+	defer db.Close()
+	v := db.Views()
+	var steps []sqlite.Step
+	for i := range 6 {
+		steps = append(steps, sqlite.Step{Offset: int64(i), Event: event(i, oslc.Creation, fmt.Sprint("http://b/x/", i))})
+	}
+	gone := event(6, oslc.Deletion, "http://b/x/5")
+	again := event(7, oslc.Creation, "http://b/x/5")
+	steps = append(steps, sqlite.Step{Offset: 6, Event: gone}, sqlite.Step{Offset: 7, Event: again}, sqlite.Step{Offset: 8, Event: event(8, oslc.Deletion, "http://b/x/0")})
+	if err := v.Apply(t.Context(), place, steps); err != nil {
+		t.Fatal(err)
+	}
+	look := func(want ...string) {
+		t.Helper()
+		got, err := v.Contradictions(t.Context(), trstest.Set, 10)
+		if err != nil || !slices.Equal(slices.Compact(got), want) {
+			t.Errorf("found %v, %v; want %v", got, err, want)
+		}
+	}
+	look()
+	for _, text := range []string{
+		`DELETE FROM view_member WHERE since=2`,
+		`UPDATE view_member SET until=7 WHERE since=3`,
+		`UPDATE view_member SET until=NULL WHERE since=1`,
+		`UPDATE view_resource SET deleted=1 WHERE uri='http://b/x/3'`,
+	} {
+		if err := db.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look("http://b/x/0", "http://b/x/1", "http://b/x/2", "http://b/x/3")
+	if got, err := v.Contradictions(t.Context(), trstest.Set, 1); err != nil || len(got) != 1 {
+		t.Errorf("of several one is %v, %v", got, err)
 	}
 }
