@@ -109,31 +109,7 @@ var queries = []struct {
 // parsed. OSLCBUS_BENCH_RESOURCES says of how many resources; OSLCBUS_BENCH_DATA names
 // a folder that keeps them for the next run.
 func BenchmarkQuery(b *testing.B) {
-	n := queryResources()
-	dir := os.Getenv("OSLCBUS_BENCH_DATA")
-	if dir == "" {
-		dir = b.TempDir()
-	}
-	begun := time.Now()
-	db, err := sqlite.Open(b.Context(), fmt.Sprintf("%s/query-%d.db", dir, n))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer db.Close()
-	v := db.Views()
-	b.Logf("opened in %s", time.Since(begun))
-	fillQuery(b, v, n)
-	begun = time.Now()
-	for stale := int64(1); stale > 0; {
-		// A search indexes texts before it is answered.
-		if _, err := v.Query(b.Context(), "st2", "changeRequests", &query.Query{Search: []string{"x"}}); err != nil {
-			b.Fatal(err)
-		}
-		if stale, err = v.StaleTexts(b.Context()); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.Logf("texts indexed after %s", time.Since(begun))
+	v, _ := queryViews(b)
 	for _, c := range queries {
 		b.Run(c.name, func(b *testing.B) {
 			r := rand.New(rand.NewPCG(2, 3))
@@ -159,6 +135,38 @@ func BenchmarkQuery(b *testing.B) {
 			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+// queryViews returns views that hold what is asked for, all of it indexed, and how much
+// that is.
+func queryViews(b *testing.B) (*sqlite.Views, int) {
+	b.Helper()
+	n := queryResources()
+	dir := os.Getenv("OSLCBUS_BENCH_DATA")
+	if dir == "" {
+		dir = b.TempDir()
+	}
+	begun := time.Now()
+	db, err := sqlite.Open(b.Context(), fmt.Sprintf("%s/query-%d.db", dir, n))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	v := db.Views()
+	b.Logf("opened in %s", time.Since(begun))
+	fillQuery(b, v, n)
+	begun = time.Now()
+	for stale := int64(1); stale > 0; {
+		// A search indexes texts before it is answered.
+		if _, err := v.Query(b.Context(), "st2", "changeRequests", &query.Query{Search: []string{"x"}}); err != nil {
+			b.Fatal(err)
+		}
+		if stale, err = v.StaleTexts(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Logf("texts indexed after %s", time.Since(begun))
+	return v, n
 }
 
 // fillQuery adds the resources that are not there yet.
