@@ -191,6 +191,9 @@ func (e *Engine) connect(name string) (*provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s, ok := p.adapter.Source.(adapters.Skipper); ok {
+		skips(e.opts.Registerer, name, s)
+	}
 	p.adapter.Provider.Name = name
 	if p.adapter.Source == nil {
 		p.sets = nil // nothing of it is on the log

@@ -3,6 +3,8 @@ package oslcbus
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/oslcbus/oslcbus/adapters"
 )
 
 // metrics are what /metrics shows. Labels come from closed sets: names of the
@@ -114,6 +116,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.002, 2.5, 11),
 		}),
 	}
+}
+
+// skips has a gauge of what a source goes on without.
+func skips(reg prometheus.Registerer, adapter string, s adapters.Skipper) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "oslcbus_skipped_resources", Help: "Resources of a tool that its source goes on without; /skipped lists them.",
+		ConstLabels: prometheus.Labels{"adapter": adapter},
+	}, func() float64 { return float64(len(s.Skipped())) })
 }
 
 // counter is the adapters.Metrics of one connection.

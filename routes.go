@@ -98,6 +98,7 @@ func (e *Engine) routes() (http.Handler, error) {
 		return s.Preview(w, r, param(r, "provider"), param(r, "collection"), param(r, "id"), param(r, "size"))
 	})
 
+	read("/skipped", e.skipped)
 	read("/events", e.events)
 	for path, h := range map[string]server.HandlerFunc{
 		"/events/subscriptions":             e.hooks.all,

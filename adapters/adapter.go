@@ -46,6 +46,25 @@ type Source interface {
 	Run(ctx context.Context, from Cursor, emit Emit) error
 }
 
+// A Skipper is a Source that goes on without what it cannot read. Skipped returns that,
+// for people, in the order of Resource; it may be called at any time.
+type Skipper interface {
+	Skipped() []Skipped
+}
+
+// Skipped is something of a tool that a source goes on without.
+type Skipped struct {
+	// Resource is what the tool calls it.
+	Resource string `json:"resource"`
+	// Kind says what is the matter: unavailable is tried again with each look at the
+	// tool, denied waits for a change, not_found for a change or its deletion.
+	Kind   string    `json:"kind"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// Tries counts those since the start of the program.
+	Tries int `json:"tries"`
+}
+
 // An Executor carries out requests on a tool. Execute may see the same
 // Request.ID twice, also at the same time or after a crash, and must then report
 // the first outcome again without a second effect. It tries once and classifies

@@ -100,15 +100,21 @@ func (r *run) one(ctx context.Context, uri string) (state, error) {
 		st, err := r.feed.Resource(ctx, uri)
 		switch {
 		case err == nil:
+			r.list.read(uri)
 			return state{graph: st.Graph, tag: st.Tag}, nil
 		case errors.Is(err, oslc.NotFound):
 			r.count("missing_resource", 1)
+			r.list.skip(uri, err, r.now())
 			return state{missing: true}, nil
 		case errors.Is(err, oslc.Denied):
 			r.count("denied_resource", 1)
+			r.list.skip(uri, err, r.now())
 			r.log.WarnContext(ctx, "resource must not be read", "resource", uri, "err", err)
 			return state{}, nil
-		case try == tries || ctx.Err() != nil:
+		case ctx.Err() != nil:
+			return state{}, err
+		case try == tries:
+			r.list.skip(uri, err, r.now())
 			return state{}, err
 		}
 		wait := max(pause<<(try-1), min(oslc.RetryAfter(err), maxPause))

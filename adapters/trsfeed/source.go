@@ -30,6 +30,7 @@ type Source struct {
 	log  *slog.Logger
 	now  func() time.Time
 
+	list skipList
 	// known is what was emitted a moment ago, which State may not have yet.
 	known map[string]*fresh
 }
@@ -82,6 +83,9 @@ func (s *Source) Run(ctx context.Context, from adapters.Cursor, emit adapters.Em
 		if r.cursor.Feed != s.cfg.URL {
 			return oslc.Errorf(op, oslc.Gone, "the cursor is of the set %s, not of %s", r.cursor.Feed, s.cfg.URL)
 		}
+	}
+	for _, uri := range r.cursor.Skipped {
+		s.list.remember(uri, s.now())
 	}
 	err := r.run(ctx, from == nil)
 	if r.emitted != nil {
@@ -151,6 +155,7 @@ func (r *run) load(ctx context.Context, begin bool) error {
 		return err
 	}
 	r.left(ctx, all.Skipped)
+	r.list.keep(all.Members) // which are sorted
 	members := all.Members
 	if begin {
 		r.cursor = cursor{Feed: r.cfg.URL, Place: all.Place}
@@ -307,6 +312,7 @@ func (r *run) changes(ctx context.Context, events []trs.Event) error {
 		switch {
 		case e.Kind == oslc.Deletion && (!e.Late || states[e.Changed].missing):
 			r.cursor.Skipped = slices.DeleteFunc(slices.Clone(r.cursor.Skipped), func(s string) bool { return s == e.Changed })
+			r.list.read(e.Changed)
 			if event, err = r.deleted(ctx, uri, id); err != nil {
 				return err
 			}

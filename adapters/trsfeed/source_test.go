@@ -246,8 +246,22 @@ func TestSource_unreadable(t *testing.T) {
 	if r.counts.Of("denied_resource") == 0 || r.counts.Of("missing_resource") == 0 || r.counts.Of("unread_resource") == 0 {
 		t.Errorf("denied %d, missing %d, unread %d; want each counted", r.counts.Of("denied_resource"), r.counts.Of("missing_resource"), r.counts.Of("unread_resource"))
 	}
+	list := func() string {
+		var out []string
+		for _, s := range r.src.Skipped() {
+			if s.Reason == "" || s.Since.IsZero() || s.Tries == 0 {
+				t.Errorf("it says too little: %+v", s)
+			}
+			out = append(out, s.Resource[strings.LastIndex(s.Resource, "/r/"):]+" "+s.Kind)
+		}
+		return strings.Join(out, ", ")
+	}
+	if got, want := list(), "/r/2 unavailable, /r/3 denied, /r/4 not_found"; got != want {
+		t.Errorf("what is skipped is %s, want %s", got, want)
+	}
 	_ = r.stop()
 	r = follow(t, f, h, h.Cursor()) // it remembers what to try again
+	r.until("what was skipped before", func() bool { return strings.Contains(list(), "/r/2 unavailable") })
 	heal("/r/2")
 	r.has("/r/0: /r/0 version 3", "/r/2: /r/2 version 1", "/r/x: /r/x version 1")
 	heal("/r/3")
@@ -255,6 +269,9 @@ func TestSource_unreadable(t *testing.T) {
 	f.Happen(oslc.Modification, "/r/3")
 	f.Happen(oslc.Modification, "/r/4")
 	r.has("/r/0: /r/0 version 3", "/r/2: /r/2 version 1", "/r/3: /r/3 version 2", "/r/4: /r/4 version 2", "/r/x: /r/x version 1")
+	if got := list(); got != "" {
+		t.Errorf("what is skipped is %s, want nothing", got)
+	}
 }
 
 // TestSource_away: a server of which nothing can be read is away, and says so.

@@ -55,7 +55,7 @@ func commands() []command {
 		{"subscriptions", "have events sent to other programs", "list|show|create|test|pause|resume|delete", subscriptions},
 		{"rdf", "convert, compare and check RDF documents", "convert|compare|canon|validate", rdfCommand},
 		{"probe", "check how a server keeps to OSLC", "[-write] [-body FILE] [-user NAME -password-file FILE | -token-file FILE] [-level must|should|may] [-o text|json] URL", probeServer},
-		{"trs", "check tracked resource sets, and mend those of this bus", "verify|repair", trsCommand},
+		{"trs", "check tracked resource sets, and mend those of this bus", "verify|repair|skipped", trsCommand},
 		{"sandbox", "run a stand-in of a tool by itself", "[-listen ADDR] [-data DIR] [-project KEY] jira|stackstorm", standIn},
 		{"version", "say which version this is", "[-o text|json]", version},
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/oslcbus/oslcbus/oslc"
@@ -21,6 +22,7 @@ func trsCommands() []command {
 	return []command{
 		{"trs verify", "check any server's tracked resource set against the rules of TRS 3.0", "[-user NAME -password-file FILE | -token-file FILE] [-hosts HOSTS] [-level must|should] [-resources N] [-timeout TIME] [-o text|json] URL", verifySet},
 		{"trs repair", "compare a set of this bus with its tool, and tell what was missed; without -apply nothing is changed", "[-url URL] [-token-file FILE] [-apply] [-timeout TIME] [-o text|json] SET", repairSet},
+		{"trs skipped", "list what the sources of a bus cannot read of other servers' sets", "[-url URL] [-token-file FILE] [-o text|json]", listSkipped},
 	}
 }
 
@@ -89,6 +91,42 @@ func repairSet(ctx context.Context, p *program, args []string) error {
 		return errFailed
 	}
 	return nil
+}
+
+// listSkipped lists what sources go on without.
+func listSkipped(ctx context.Context, p *program, args []string) error {
+	f := flags(p, "trs skipped")
+	newClient := clientFlags(f)
+	o := outputFlag(f)
+	if err := parse(f, args); err != nil {
+		return err
+	}
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	a, err := c.do(ctx, http.MethodGet, "/skipped", "", "application/json", nil)
+	if err != nil {
+		return err
+	}
+	if *o == "json" {
+		_, err = p.out.Write(a.body)
+		return err
+	}
+	var list struct {
+		Skipped []struct {
+			Connection, Resource, Kind, Reason, Since string
+			Tries                                     int
+		}
+	}
+	if err := json.Unmarshal(a.body, &list); err != nil {
+		return oslc.E("trs.skipped", err, oslc.Unavailable)
+	}
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	for _, s := range list.Skipped {
+		fmt.Fprintf(w, "%s\t%s\tsince %s\t%d tries\t%s\t%s\n", s.Connection, s.Kind, clock(s.Since), s.Tries, s.Resource, strings.ReplaceAll(s.Reason, "\n", " "))
+	}
+	return w.Flush()
 }
 
 // verifySet walks a tracked resource set and tells what breaks a rule.
