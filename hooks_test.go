@@ -353,3 +353,49 @@ connections:
 		t.Errorf("the events are %s", got)
 	}
 }
+
+// TestS5_Trackers: issues of GitLab and Jira become change requests by the mappings of
+// examples/trackers.yml.
+func TestS5_Trackers(t *testing.T) {
+	t.Parallel()
+	text := regexp.MustCompile(`\$\{(GITLAB|JIRA)_SECRET\}`).ReplaceAllString(string(fixture(t, "examples/trackers.yml")), hookSecret)
+	r := newRig(t, regexp.MustCompile(`(?m)^(listen|base_url|data|title):.*$`).ReplaceAllString(text, "")).start()
+	for tool, c := range map[string]struct {
+		id     string
+		sends  []string
+		header func(body []byte) []string
+		want   string
+		last   map[string]string
+	}{
+		"gitlab": {
+			"301", []string{"open", "close", "close"}, func([]byte) []string { return []string{"X-Gitlab-Token", hookSecret} }, "creation modification",
+			map[string]string{vocab.DCTermsIdentifier: "23", vocab.DCTermsTitle: "New API: create a file", vocab.CMClosed: "true", vocab.DCTermsSubject: "API", vocab.DCTermsCreated: "2026-11-21T09:30:00.000Z"},
+		},
+		"jira": {
+			"10230", []string{"created", "updated", "created", "updated"}, func(b []byte) []string { return []string{"X-Hub-Signature", signed(b)} }, "creation modification",
+			map[string]string{vocab.DCTermsIdentifier: "OPS-7", vocab.CMStatus: "Done", vocab.CMClosed: "true", vocab.DCTermsModified: "2026-11-21T10:00:00.500Z"},
+		},
+	} {
+		uri := oslc.ResourceURI(r.url, tool, "changeRequests", c.id)
+		for _, name := range c.sends {
+			body := fixture(t, "adapters/webhook/testdata/"+tool+"/"+name+".json")
+			if resp, text := r.deliver("/hooks/"+tool, body, append(c.header(body), "Content-Type", "application/json")...); resp.StatusCode != http.StatusAccepted {
+				t.Fatalf("%s %s: %s: %s", tool, name, resp.Status, text)
+			}
+		}
+		r.eventually("the issue of "+tool, func() bool { return len(r.seenOf(uri)) >= 2 })
+		g := r.graph(strings.TrimPrefix(uri, r.url))
+		for p, want := range c.last {
+			if got := g.Value(rdf.NewIRI(uri), p); got != want {
+				t.Errorf("%s: <%s> is %q, want %q", tool, p, got, want)
+			}
+		}
+		if got := changes(r.seenOf(uri)); got != c.want {
+			t.Errorf("%s: the events are %s, want %s", tool, got, c.want)
+		}
+	}
+	uri := oslc.ResourceURI(r.url, "jira", "changeRequests", "10230")
+	body := fixture(t, "adapters/webhook/testdata/jira/deleted.json")
+	r.deliver("/hooks/jira", body, "Content-Type", "application/json", "X-Hub-Signature", signed(body))
+	r.eventually("the deletion", func() bool { return len(r.seenOf(uri)) >= 3 })
+}

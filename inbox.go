@@ -46,6 +46,9 @@ const (
 	inboxAgain = 5 * time.Second
 )
 
+// hookBody is how long a delivery may take to come in.
+const hookBody = 30 * time.Second
+
 // Put implements adapters.Inbox.
 func (b *inbox) Put(ctx context.Context, batch ...adapters.Delivery) error {
 	const op = "oslcbus.inbox"
@@ -358,6 +361,8 @@ func (e *Engine) hook(w http.ResponseWriter, r *http.Request) error {
 			if r.Header.Get("Content-Encoding") != "" && r.Header.Get("Content-Encoding") != "identity" {
 				return server.Statusf(http.StatusUnsupportedMediaType, "a body with a Content-Encoding is not read here")
 			}
+			// Nobody has shown yet who he is: a body that comes drop by drop is not waited for.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(hookBody)) // where it cannot be, there is no line
 			return p.adapter.Hook(w, r)
 		}
 	}

@@ -45,13 +45,12 @@ func ParseJSON(data []byte) (JSON, error) {
 // JSONOf returns the Value of what encoding/json makes of a text.
 func JSONOf(v any) JSON { return JSON{v, true} }
 
-// At returns the value at a path; a number in it selects an item of a list. Where
-// there is none the JSON is zero. An empty path leads to j itself.
+// At returns the value at a path; a number in it selects an item of a list, "*" the
+// values of all of them, as a list. Where there is none the JSON is zero. An empty path
+// leads to j itself.
 func (j JSON) At(path string) JSON {
-	if path == "" {
-		return j
-	}
-	for part := range strings.SplitSeq(path, ".") {
+	for part := ""; path != ""; {
+		part, path, _ = strings.Cut(path, ".")
 		switch v := j.v.(type) {
 		case map[string]any:
 			j.v, j.there = v[part], false
@@ -59,6 +58,15 @@ func (j JSON) At(path string) JSON {
 				j.there = true
 			}
 		case []any:
+			if part == "*" {
+				all := []any{}
+				for _, item := range v {
+					if x := (JSON{item, true}).At(path); x.there {
+						all = append(all, x.v)
+					}
+				}
+				return JSON{all, true}
+			}
 			i, err := strconv.Atoi(part)
 			if err != nil || i < 0 || i >= len(v) {
 				return JSON{}

@@ -19,7 +19,8 @@ func TestAdd(t *testing.T) {
 	doc, err := mapping.ParseJSON([]byte(`{
 		"s": "text", "i": 12, "big": 9223372036854775807, "d": 1.5, "e": 1e400, "b": true, "n": null, "o": {"b": 1, "a": [2]},
 		"list": ["x", "y"], "none": [], "link": "https://example.org/1", "no link": "one two",
-		"when": "2026-11-21T09:30:00.125+0100", "gitlab": "2026-11-21 10:00:00 UTC", "ms": 1795253400125, "open": "open", "other": "?"
+		"when": "2026-11-21T09:30:00.125+0100", "gitlab": "2026-11-21 10:00:00 UTC", "ms": 1795253400125, "open": "open", "other": "?",
+		"people": [{"name": {"first": "Ann"}}, {}, {"name": {"first": "Bob"}}, 7]
 	}`))
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +43,9 @@ func TestAdd(t *testing.T) {
 		{p: mapping.Property{Path: "o"}, want: `"{\"a\":[2],\"b\":1}"^^<http://www.w3.org/1999/02/22-rdf-syntax-ns#JSON>`},
 		{p: mapping.Property{Path: "o.a.0"}, want: `"2"^^<http://www.w3.org/2001/XMLSchema#integer>`},
 		{p: mapping.Property{Path: "o.a.1"}},
+		{p: mapping.Property{Path: "people.*.name.first"}, want: `"[\"Ann\",\"Bob\"]"^^<http://www.w3.org/1999/02/22-rdf-syntax-ns#JSON>`},
+		{p: mapping.Property{Path: "list.*.name"}},
+		{p: mapping.Property{Path: "s.*"}},
 		{p: mapping.Property{Path: "link", Datatype: "iri"}, want: `<https://example.org/1>`},
 		{p: mapping.Property{Path: "no link", Datatype: "iri"}, odd: true},
 		{p: mapping.Property{Path: "when", Datatype: "xsd:dateTime"}, want: `"2026-11-21T08:30:00.125Z"^^<http://www.w3.org/2001/XMLSchema#dateTime>`},

@@ -33,7 +33,7 @@ type ReceiveConfig struct {
 }
 
 // ResourceConfig says which deliveries tell of a kind of resources, and what. Paths lead
-// into the JSON of the delivery or the data of the CloudEvent: issue.labels.0.name.
+// into the JSON of the delivery or the data of the CloudEvent: issue.labels.*.name.
 // Those of the envelope are @header.x-github-event and, for the attributes of a
 // CloudEvent, @type, @subject and so on. A delivery tells of the first kind that fits.
 type ResourceConfig struct {
