@@ -108,20 +108,26 @@ func (a *asker) Cancel(ctx context.Context, uri, by string, wait time.Duration) 
 		if err != nil {
 			return oslc.Request{}, false, oslc.E(op, err)
 		}
+		ended := r.State.Final()
+		if ended { // its result comes right after it
+			if ended, err = a.known(ctx, a.e.resultURI(r.ID)); err != nil {
+				return r, false, oslc.E(op, err)
+			}
+		}
 		switch {
-		case r.State == oslc.Canceled:
+		case ended && r.State == oslc.Canceled:
 			return r, true, nil
-		case r.State.Final() && told:
+		case ended && told:
 			return r, true, oslc.Errorf(op, oslc.Conflict, "it had begun and could not be stopped: the request has ended")
-		case r.State.Final():
+		case ended:
 			return r, true, oslc.Errorf(op, oslc.Conflict, "the request has ended already")
 		}
-		if !told && r.State != oslc.Canceling {
+		if !told && r.State != oslc.Canceling && !r.State.Final() {
 			if r, err = a.wish(ctx, r, by, res.Revision); err != nil {
 				return r, false, oslc.E(op, err)
 			}
 		}
-		told = true
+		told = told || !r.State.Final()
 		select {
 		case <-wake:
 		case <-timeout.C:

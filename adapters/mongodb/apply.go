@@ -2,6 +2,7 @@ package mongodb
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -72,7 +73,7 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 	}
 	// A collection that is not held whole is only looked at when it changes, and
 	// what the log has need not be derived again.
-	if !known && c.Op == OpUpdate && c.Full == nil && !r.silent.Before(c.At) && len(r.References) == 0 {
+	if !known && c.Op == OpUpdate && c.Full == nil && !r.silent.Before(c.At) && !r.whole(m) {
 		return nil
 	}
 	if known && h.resource() == nil {
@@ -85,7 +86,7 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 	if !ok {
 		// The copy cannot follow; its graph stays for the deletion.
 		h.doc, r.touched = nil, c.At
-		r.copies.put(h, len(r.References) > 0)
+		r.copies.put(h, r.whole(m))
 		return nil
 	}
 	if !known && h.doc != nil {
@@ -96,13 +97,13 @@ func (r *run) documentChange(ctx context.Context, m int, c *Change) error {
 	h.doc, h.at = next.doc, next.at
 	before, beforeHidden, hiddenKnown := h.resource(), h.hidden, h.fits
 	r.touched = c.At
-	defer func() { r.copies.put(h, len(r.References) > 0) }()
+	defer func() { r.copies.put(h, r.whole(m)) }()
 	var warnings []string
 	if !next.applied || !r.derive(m, h, &c.Update) {
 		warnings, err = r.remap(m, h)
 	}
 	if err != nil {
-		if r.silent.Before(c.At) {
+		if r.silent.Before(c.At) && !errors.Is(err, ErrNone) {
 			r.count(countSkippedDocument)
 			r.log.Warn("a document does not fit its mapping and is left out", "subject", h.uri, "err", err)
 		}
@@ -141,7 +142,7 @@ func (r *run) overtaken(ctx context.Context, m int, h *held, c *Change) error {
 	if h.resource() != nil {
 		r.differ(m, h, before, nil, oslc.NewID(r.service, "change", c.At.Token), c, nil)
 	}
-	r.copies.put(h, len(r.References) > 0)
+	r.copies.put(h, r.whole(m))
 	return nil
 }
 
@@ -270,7 +271,7 @@ func (r *run) deleted(ctx context.Context, m int, h *held, known bool, c *Change
 	r.refs.note(h, nil)
 	h.become(nil)
 	h.doc, h.at, h.hidden, h.fits = nil, c.At, nil, false
-	r.copies.put(h, len(r.References) > 0)
+	r.copies.put(h, r.whole(m))
 	if !r.silent.Before(c.At) {
 		return nil
 	}
@@ -287,7 +288,7 @@ func (r *run) deleted(ctx context.Context, m int, h *held, known bool, c *Change
 			return err
 		}
 	}
-	if graph == nil && knownBad {
+	if _, independent := r.Mappings[m].(Independent); graph == nil && (knownBad || independent && r.Options.State != nil) {
 		return nil // it never was a resource
 	}
 	if graph == nil {
@@ -344,7 +345,7 @@ func (r *run) current(m int, h *held) {
 func (r *run) remap(m int, h *held) (warnings []string, err error) {
 	u := user{references: r.refs}
 	res, err := r.Mappings[m].Map(h.doc, h.uri, &u)
-	if len(r.References) > 0 {
+	if r.whole(m) {
 		r.refs.note(h, u.uses)
 	}
 	if err != nil {

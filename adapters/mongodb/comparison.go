@@ -191,8 +191,11 @@ func (r *run) compareDocument(ctx context.Context, m int, f Found, c *Change, id
 	}
 	before := h.resource()
 	h.doc, h.at = f.Doc.Clone(), r.placeOf(f, c.At)
-	defer func() { r.copies.put(h, len(r.References) > 0) }()
+	defer func() { r.copies.put(h, r.whole(m)) }()
 	warnings, err := r.remap(m, h)
+	if errors.Is(err, ErrNone) {
+		return nil
+	}
 	if err != nil {
 		r.count(countSkippedDocument)
 		r.log.Warn("a document does not fit its mapping and is left out", "subject", h.uri, "err", err)
@@ -384,7 +387,7 @@ func (r *run) collectionReplaced(ctx context.Context, m int, c *Change, there bo
 		r.refs.note(h, nil)
 		h.become(nil)
 		h.doc, h.hidden, h.fits, h.at = nil, nil, false, c.At
-		r.copies.put(h, len(r.References) > 0)
+		r.copies.put(h, r.whole(m))
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package mongodb
 
 import (
+	"errors"
+
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 )
@@ -35,6 +37,17 @@ type Remapper interface {
 	// mapped as a whole.
 	Remap(last *rdf.Graph, d Doc, uri string, changed []string) (g *rdf.Graph, ok bool)
 }
+
+// An Independent mapping uses no references, whatever others of its watcher do: the
+// documents of its collection need not be held in memory.
+type Independent interface {
+	Mapping
+	Independent()
+}
+
+// ErrNone is what Map returns for a document that fits and is no resource, or none yet.
+// It is left out without being counted.
+var ErrNone = errors.New("the document is no resource")
 
 // A Tracer is a Mapping whose documents can say that a request of ours made a
 // change.

@@ -114,6 +114,9 @@ func (r *run) load(ctx context.Context, from Place) (Place, error) {
 	}
 	if len(r.References) > 0 {
 		for i := range r.Mappings {
+			if !r.whole(i) {
+				continue
+			}
 			err := r.copies.each(ctx, i, func(h *held) {
 				r.copies.pinned[h.key] = h
 				h.uri = r.documentURI(i, copyID(h.key))
@@ -150,6 +153,9 @@ func (r *run) read(ctx context.Context, from Place) error {
 		return err
 	}
 	for i, m := range r.Mappings {
+		if !r.whole(i) {
+			continue
+		}
 		c := m.Collection()
 		for f, err := range r.server.Find(ctx, Query{Database: c.Database, Collection: c.Name, At: from.readTime()}) {
 			if err != nil {
@@ -170,6 +176,13 @@ func (r *run) read(ctx context.Context, from Place) error {
 		}
 	}
 	return nil
+}
+
+// whole reports whether the documents of a mapping are all held in memory: those that
+// refer to others are mapped again when these change.
+func (r *run) whole(mapping int) bool {
+	_, independent := r.Mappings[mapping].(Independent)
+	return len(r.References) > 0 && !independent
 }
 
 func (r *run) readReferences(ctx context.Context, at ClusterTime) error {

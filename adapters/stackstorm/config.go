@@ -2,6 +2,7 @@ package stackstorm
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/oslcbus/oslcbus/adapters"
@@ -17,6 +18,9 @@ const DefaultDatabase = "st2"
 type Config struct {
 	// MongoDB is StackStorm's own database; its default name is DefaultDatabase.
 	MongoDB mongodb.Connection `yaml:"mongodb"`
+	// Collections are those that are watched: rule_d_b, the default, and
+	// action_execution_d_b, whose executions become requests and results.
+	Collections []string `yaml:"collections"`
 	// APIURL is the address of StackStorm's API, such as https://st2.example/api,
 	// for links to the rules and for writing them. Empty leaves the links out.
 	APIURL string `yaml:"api_url"`
@@ -43,6 +47,17 @@ func Build(decode func(any) error, opts adapters.Options) (adapters.Adapter, err
 			return adapters.Adapter{}, oslc.Errorf(op, oslc.Invalid, "api_url must be an http or https address without credentials")
 		}
 	}
+	if len(cfg.Collections) == 0 {
+		cfg.Collections = []string{rulesCollection}
+	}
+	for i, name := range cfg.Collections {
+		switch {
+		case !slices.Contains(mapped, name):
+			return adapters.Adapter{}, oslc.Errorf(op, oslc.Invalid, "collections: there is no mapping for %q; there are: %s", name, strings.Join(mapped, ", "))
+		case slices.Contains(cfg.Collections[:i], name):
+			return adapters.Adapter{}, oslc.Errorf(op, oslc.Invalid, "collections: %q is there twice", name)
+		}
+	}
 	watcher, err := cfg.watcher(opts)
 	if err != nil {
 		return adapters.Adapter{}, oslc.E(op, err)
@@ -53,7 +68,9 @@ func Build(decode func(any) error, opts adapters.Options) (adapters.Adapter, err
 		if err != nil {
 			return adapters.Adapter{}, err
 		}
-		a.Writer = writer
+		if slices.Contains(cfg.Collections, rulesCollection) {
+			a.Writer = writer
+		}
 		x, err := NewExecutor(cfg.APIURL, cfg.REST, opts)
 		if err != nil {
 			return adapters.Adapter{}, err
@@ -67,7 +84,7 @@ func Build(decode func(any) error, opts adapters.Options) (adapters.Adapter, err
 func (cfg Config) provider(opts adapters.Options) oslc.ServiceProvider {
 	p := oslc.ServiceProvider{
 		Name: opts.Name, Title: cfg.Title, Description: cfg.Description, Details: cfg.APIURL,
-		Services: Services(cfg.given()),
+		Services: Services(cfg.given(), cfg.Collections...),
 	}
 	if p.Title == "" {
 		p.Title = "StackStorm"
@@ -81,7 +98,7 @@ func (cfg Config) watcher(opts adapters.Options) (*mongodb.Watcher, error) {
 	if database == "" {
 		database = DefaultDatabase
 	}
-	w, err := mongodb.New(Watch(database, cfg.APIURL, opts))
+	w, err := mongodb.New(Watch(database, cfg.APIURL, opts, cfg.Collections...))
 	if err != nil {
 		return nil, err
 	}
@@ -92,20 +109,26 @@ func (cfg Config) watcher(opts adapters.Options) (*mongodb.Watcher, error) {
 // mappingVersion is part of every cursor: a new number has all rules compared.
 const mappingVersion = "rules 2"
 
+// mapped are the collections that there are mappings for.
+var mapped = []string{rulesCollection, executionsCollection}
+
 // Watch returns what there is to watch in a StackStorm database, for a watcher on
-// any server.
-func Watch(database, apiURL string, opts adapters.Options) mongodb.Watch {
-	return mongodb.Watch{
-		Mappings: []mongodb.Mapping{newRules(database, apiURL, opts)},
-		References: []mongodb.Reference{
+// any server: the named collections, or the rules.
+func Watch(database, apiURL string, opts adapters.Options, collections ...string) mongodb.Watch {
+	w := mongodb.Watch{Shape: mappingVersion + " " + apiURL, Options: opts}
+	if len(collections) == 0 || slices.Contains(collections, rulesCollection) {
+		w.Mappings = append(w.Mappings, newRules(database, apiURL, opts))
+		w.References = []mongodb.Reference{
 			{Database: database, Name: triggers, Key: "ref", Fields: []string{"type", "parameters"}},
 			{Database: database, Name: triggerTypes, Key: "ref", Fields: []string{"parameters_schema"}},
 			{Database: database, Name: actions, Key: "ref", Fields: []string{"runner_type", "parameters"}},
 			{Database: database, Name: runners, Key: "name", Fields: []string{"runner_parameters"}},
-		},
-		Shape:   mappingVersion + " " + apiURL,
-		Options: opts,
+		}
 	}
+	if slices.Contains(collections, executionsCollection) {
+		w.Mappings = append(w.Mappings, newExecutions(database, opts))
+	}
+	return w
 }
 
 // Collections of StackStorm, as mongoengine names them.

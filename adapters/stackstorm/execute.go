@@ -381,7 +381,7 @@ func (x *Executor) run(ctx context.Context, r oslc.Request) (oslc.Result, error)
 		}
 		execution, err = x.api.call(ctx, http.MethodPost, "/executions", map[string]any{
 			"action": action, "parameters": params,
-			"context": map[string]any{"trace_context": map[string]any{"trace_tag": r.ID}},
+			"context": map[string]any{"trace_context": map[string]any{"trace_tag": tag(r)}},
 		})
 	}
 	if err != nil {
@@ -421,7 +421,7 @@ func (x *Executor) earlier(ctx context.Context, r oslc.Request, action string) (
 			return nil, err
 		}
 		for _, e := range list {
-			if get2(e, "context", "trace_context", "trace_tag") == any(r.ID) {
+			if tagged(get2(e, "context", "trace_context", "trace_tag"), r.ID) {
 				return e, nil
 			}
 		}

@@ -138,10 +138,10 @@ func steps(t *testing.T, changes []mongodb.Change) map[string]int {
 
 const base = "https://bus.example"
 
-func watcher(t *testing.T, server mongodb.Server, opts adapters.Options) *mongodb.Watcher {
+func watcher(t *testing.T, server mongodb.Server, opts adapters.Options, collections ...string) *mongodb.Watcher {
 	t.Helper()
 	opts.Name, opts.BaseURL = "st2", base
-	watch := stackstorm.Watch("st2", "https://st2.example/api", opts)
+	watch := stackstorm.Watch("st2", "https://st2.example/api", opts, collections...)
 	watch.Dial = func(context.Context) (mongodb.Server, func(), error) { return server, func() {}, nil }
 	w, err := mongodb.New(watch)
 	if err != nil {

@@ -1,6 +1,8 @@
 package stackstorm
 
 import (
+	"slices"
+
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/shape"
@@ -8,19 +10,29 @@ import (
 )
 
 // Services describes what there is of a StackStorm: its rules, in the domain of
-// Change Management and in that of Automation. writable says that there is a Writer.
-func Services(writable bool) []oslc.Service {
-	sh := ruleShape()
-	return []oslc.Service{
-		{Domain: vocab.CM, Collections: []oslc.Collection{{
+// Change Management and in that of Automation, and its executions where that collection
+// is watched. writable says that there is a Writer.
+func Services(writable bool, collections ...string) []oslc.Service {
+	var out []oslc.Service
+	automation := oslc.Service{Domain: vocab.Auto}
+	if len(collections) == 0 || slices.Contains(collections, rulesCollection) {
+		sh := ruleShape()
+		out = append(out, oslc.Service{Domain: vocab.CM, Collections: []oslc.Collection{{
 			Kind: rulesKind, Title: "Rules", Shape: sh, Writable: writable,
 			ResourceTypes: []string{vocab.CMChangeRequest, vocab.AutoAutomationPlan, vocab.St2Rule},
-		}}},
-		{Domain: vocab.Auto, Collections: []oslc.Collection{{
+		}}})
+		automation.Collections = []oslc.Collection{{
 			Kind: rulesKind, Title: "Rules as automation plans", Shape: sh,
 			ResourceTypes: []string{vocab.AutoAutomationPlan, vocab.St2Rule},
-		}}},
+		}}
 	}
+	if slices.Contains(collections, executionsCollection) {
+		automation.Collections = append(automation.Collections, oslc.Collection{
+			Kind: executionsKind, Title: "Executions", Shape: executionShape(),
+			ResourceTypes: []string{vocab.AutoAutomationRequest, vocab.AutoAutomationResult, vocab.St2Execution},
+		})
+	}
+	return append(out, automation)
 }
 
 // ruleShape describes a rule: a ChangeRequest by OSLC CM 3.0 and an AutomationPlan by

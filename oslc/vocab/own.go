@@ -156,8 +156,13 @@ const (
 
 // The terms for StackStorm rules and what they do.
 const (
-	St2                  = "https://oslcbus.github.io/ns/st2#"
-	St2Rule              = St2 + "Rule"
+	St2     = "https://oslcbus.github.io/ns/st2#"
+	St2Rule = St2 + "Rule"
+	// St2Execution is the class of executions, St2ExecutionStatus StackStorm's word for
+	// how far one is, and St2ResultSize how many bytes it put out.
+	St2Execution         = St2 + "Execution"
+	St2ExecutionStatus   = St2 + "executionStatus"
+	St2ResultSize        = St2 + "resultSize"
 	St2RuleEnabled       = St2 + "RuleEnabled"
 	St2RuleDisabled      = St2 + "RuleDisabled"
 	St2RuleID            = St2 + "ruleId"
