@@ -159,6 +159,7 @@ func TestS5_Refused(t *testing.T) {
 	body := fixture(t, "adapters/github/testdata/opened.json")
 	good := signed(body)
 	large := bytes.Repeat([]byte(" "), 4<<20+1)
+	record := bytes.Replace(body, []byte("It says *Helo*"), bytes.Repeat([]byte("x"), 1<<20), 1)
 	for name, c := range map[string]struct {
 		body   []byte
 		header []string
@@ -173,6 +174,7 @@ func TestS5_Refused(t *testing.T) {
 		"no JSON":            {[]byte("{"), []string{"X-Hub-Signature-256", signed([]byte("{"))}, 400},
 		"another media type": {body, []string{"X-Hub-Signature-256", good, "Content-Type", "application/x-www-form-urlencoded"}, 415},
 		"compressed":         {body, []string{"X-Hub-Signature-256", good, "Content-Encoding", "gzip"}, 415},
+		"beyond a record":    {record, []string{"X-Hub-Signature-256", signed(record)}, 413},
 		"too large":          {large, []string{"X-Hub-Signature-256", signed(large)}, 413},
 	} {
 		resp, text := r.deliver("/hooks/github", c.body, append([]string{"Content-Type", "application/json", "X-GitHub-Event", "issues", "Accept", "text/turtle"}, c.header...)...)
@@ -368,11 +370,15 @@ func TestS5_Trackers(t *testing.T) {
 		last   map[string]string
 	}{
 		"gitlab": {
-			"301", []string{"open", "close", "close"}, func([]byte) []string { return []string{"X-Gitlab-Token", hookSecret} }, "creation modification",
+			"301",
+			[]string{"open", "close", "close"},
+			func([]byte) []string { return []string{"X-Gitlab-Token", hookSecret} }, "creation modification",
 			map[string]string{vocab.DCTermsIdentifier: "23", vocab.DCTermsTitle: "New API: create a file", vocab.CMClosed: "true", vocab.DCTermsSubject: "API", vocab.DCTermsCreated: "2026-11-21T09:30:00.000Z"},
 		},
 		"jira": {
-			"10230", []string{"created", "updated", "created", "updated"}, func(b []byte) []string { return []string{"X-Hub-Signature", signed(b)} }, "creation modification",
+			"10230",
+			[]string{"created", "updated", "created", "updated"},
+			func(b []byte) []string { return []string{"X-Hub-Signature", signed(b)} }, "creation modification",
 			map[string]string{vocab.DCTermsIdentifier: "OPS-7", vocab.CMStatus: "Done", vocab.CMClosed: "true", vocab.DCTermsModified: "2026-11-21T10:00:00.500Z"},
 		},
 	} {

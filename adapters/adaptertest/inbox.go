@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +46,7 @@ func (b *Inbox) Put(ctx context.Context, batch ...adapters.Delivery) error {
 			d.Time = b.Now()
 		}
 		d.Header, d.Body = maps.Clone(d.Header), bytes.Clone(d.Body)
-		d.At = adapters.Cursor(strconv.Itoa(len(b.all) + 1))
+		d.At = adapters.Cursor(strconv.Itoa(len(b.all)+1) + " " + d.ID)
 		b.all = append(b.all, d)
 	}
 	for _, w := range b.watchers {
@@ -59,8 +60,9 @@ func (b *Inbox) Put(ctx context.Context, batch ...adapters.Delivery) error {
 func (b *Inbox) Read(ctx context.Context, after adapters.Cursor, deliver func([]adapters.Delivery) error) error {
 	next := 0
 	if after != nil {
-		n, err := strconv.Atoi(string(after))
-		if err != nil || n < 1 || n > len(b.Deliveries()) {
+		number, id, _ := strings.Cut(string(after), " ")
+		n, err := strconv.Atoi(number)
+		if all := b.Deliveries(); err != nil || n < 1 || n > len(all) || all[n-1].ID != id {
 			return oslc.Errorf("adaptertest.inbox", oslc.Gone, "there is no place %q", after)
 		}
 		next = n

@@ -36,6 +36,9 @@ type Config struct {
 	// delivery counts, which only a loopback address allows.
 	Secret     adapters.Secret `yaml:"secret"`
 	SecretFile string          `yaml:"secret_file"`
+	// Former is a secret that counts as well, while GitHub is told the new one.
+	Former     adapters.Secret `yaml:"former_secret"`
+	FormerFile string          `yaml:"former_secret_file"`
 	// Repositories are those whose issues count, as owner/name; empty: all that send.
 	Repositories []string `yaml:"repositories"`
 	// Title and Description of the provider, for people.
@@ -60,7 +63,7 @@ func Build(decode func(any) error, opts adapters.Options) (adapters.Adapter, err
 	}
 	m := NewMapper(cfg.Repositories)
 	hook, src, err := webhook.New(webhook.Config{SignatureConfig: webhook.SignatureConfig{
-		Style: webhook.StyleGitHub, Secret: cfg.Secret, SecretFile: cfg.SecretFile,
+		Style: webhook.StyleGitHub, Secret: cfg.Secret, SecretFile: cfg.SecretFile, Former: cfg.Former, FormerFile: cfg.FormerFile,
 	}}, m, opts)
 	if err != nil {
 		return adapters.Adapter{}, oslc.E(op, err)

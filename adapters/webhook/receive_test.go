@@ -240,6 +240,9 @@ func TestSignatures(t *testing.T) {
 		},
 		{webhook.SignatureConfig{Style: "github", Secret: secret}, []string{"X-Hub-Signature-256", "sha256=" + sum}, [][]string{{"X-Hub-Signature", "sha256=" + sum}, {"X-Hub-Signature-256", "sha1=" + sum}}},
 		{webhook.SignatureConfig{Style: "jira", Secret: secret}, []string{"X-Hub-Signature", "sha256=" + sum}, [][]string{{"X-Hub-Signature-256", "sha256=" + sum}, {"X-Hub-Signature", "md5=" + sum}}},
+		{webhook.SignatureConfig{Secret: "the one to come", Former: secret}, []string{"X-Hub-Signature-256", "sha256=" + sum}, [][]string{{"X-Hub-Signature-256", "sha256=" + hex.EncodeToString(mac([]byte("another"), body))}, {}}},
+		{webhook.SignatureConfig{Secret: secret, Former: "the one that was"}, []string{"X-Hub-Signature-256", "sha256=" + sum}, [][]string{{}}},
+		{webhook.SignatureConfig{Style: "gitlab", Secret: adapters.Secret("whsec_" + key), Former: secret}, []string{"X-Gitlab-Token", secret}, [][]string{{"X-Gitlab-Token", "x"}, {}}},
 		{webhook.SignatureConfig{Style: "token", Secret: secret}, []string{"X-Webhook-Token", secret}, [][]string{{"X-Webhook-Token", secret + "x"}, {"X-Webhook-Token", ""}, {}}},
 		{webhook.SignatureConfig{Style: "token", Header: "Authorization", Prefix: &bearer, Secret: secret}, []string{"Authorization", "Bearer " + secret}, [][]string{{"Authorization", secret}, {"Authorization", "Bearer"}}},
 		{webhook.SignatureConfig{Style: "gitlab", Secret: secret}, []string{"X-Gitlab-Token", secret}, [][]string{{"X-Gitlab-Token", sum}, {}}},
@@ -384,9 +387,10 @@ func TestBuild_refuses(t *testing.T) {
 		"a signing token is whsec_": func(c *webhook.AdapterConfig, _ *adapters.Options) {
 			c.Receive.Style, c.Receive.Secret = "standard", "?"
 		},
-		"both set":                func(c *webhook.AdapterConfig, _ *adapters.Options) { c.Receive.Secret, c.Receive.SecretFile = "a", "b" },
-		"resources[0]: key is":    func(c *webhook.AdapterConfig, _ *adapters.Options) { c.Receive.Resources[0].Key = "" },
-		"change: path is missing": func(c *webhook.AdapterConfig, _ *adapters.Options) { c.Receive.Resources[0].Change.Path = "" },
+		"both set":                        func(c *webhook.AdapterConfig, _ *adapters.Options) { c.Receive.Secret, c.Receive.SecretFile = "a", "b" },
+		"there is no secret that follows": func(c *webhook.AdapterConfig, _ *adapters.Options) { c.Receive.Former = "x" },
+		"resources[0]: key is":            func(c *webhook.AdapterConfig, _ *adapters.Options) { c.Receive.Resources[0].Key = "" },
+		"change: path is missing":         func(c *webhook.AdapterConfig, _ *adapters.Options) { c.Receive.Resources[0].Change.Path = "" },
 		"say which values of event": func(c *webhook.AdapterConfig, _ *adapters.Options) {
 			c.Receive.Resources[0].Change = webhook.ChangeConfig{Path: "event"}
 		},

@@ -39,6 +39,9 @@ type SignatureConfig struct {
 	// delivery counts, which only a loopback address allows.
 	Secret     adapters.Secret `yaml:"secret"`
 	SecretFile string          `yaml:"secret_file"`
+	// Former is a secret that counts as well, while the tool is told the new one.
+	Former     adapters.Secret `yaml:"former_secret"`
+	FormerFile string          `yaml:"former_secret_file"`
 }
 
 // The styles.
@@ -64,16 +67,34 @@ type verifier struct {
 	base64                bool
 	secret                []byte
 	now                   func() time.Time
+	former                *verifier // nil: there is none
 }
 
 // verifier checks the configuration.
 func (c SignatureConfig) verifier(public bool, now func() time.Time) (*verifier, error) {
-	const op = "webhook.signature"
 	secret, err := c.Secret.OrFile("secret", c.SecretFile)
 	if err != nil {
 		return nil, err
 	}
-	v := &verifier{style: c.Style, header: c.Header, secret: []byte(secret), now: now}
+	former, err := c.Former.OrFile("former_secret", c.FormerFile)
+	if err != nil {
+		return nil, err
+	}
+	v, err := c.of(secret, public, now)
+	if err != nil || former == "" {
+		return v, err
+	}
+	if secret == "" {
+		return nil, oslc.Errorf("webhook.signature", oslc.Invalid, "former_secret: there is no secret that follows it")
+	}
+	v.former, err = c.of(former, public, now)
+	return v, err
+}
+
+// of returns the verifier of one secret.
+func (c SignatureConfig) of(secret adapters.Secret, public bool, now func() time.Time) (v *verifier, err error) {
+	const op = "webhook.signature"
+	v = &verifier{style: c.Style, header: c.Header, secret: []byte(secret), now: now}
 	if v.style == "" {
 		v.style = StyleHMAC
 	}
@@ -132,6 +153,11 @@ func (v *verifier) ok(h http.Header, body []byte) bool {
 	if len(v.secret) == 0 {
 		return true
 	}
+	now := v.fits(h, body)
+	return v.former != nil && v.former.fits(h, body) || now
+}
+
+func (v *verifier) fits(h http.Header, body []byte) bool {
 	switch v.style {
 	case StyleToken:
 		given, ok := strings.CutPrefix(h.Get(v.header), v.prefix)
