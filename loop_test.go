@@ -60,7 +60,7 @@ rules:
 	if err := other.SetEnabled(id, true); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("the change back here", func() bool { return len(r.seenOf(uri)) == 3 })
+	r.eventually("the change back here", func() bool { return len(r.seenOf(uri)) == 3 && len(r.seenOf(mirrored)) >= 3 })
 	if e := r.seenOf(mirrored)[2]; e.Hops != 0 || e.CausedBy != "" {
 		t.Errorf("a person's change has %d hops, caused by %q", e.Hops, e.CausedBy)
 	}
