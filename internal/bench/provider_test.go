@@ -37,10 +37,10 @@ func BenchmarkProvider(b *testing.B) {
 		b.Fatal(err)
 	}
 	srv := httptest.NewServer(server.Handler(nil, func(w http.ResponseWriter, r *http.Request) error {
-		switch path := r.URL.Path; {
-		case path == "/catalog":
+		switch path := r.URL.Path; path {
+		case "/catalog":
 			return s.Catalog(w, r)
-		case path == "/query":
+		case "/query":
 			return s.Collection(w, r, "st2", "changeRequests")
 		default:
 			return s.Resource(w, r, "st2", "changeRequests", path[1+strings.LastIndexByte(path, '/'):])
