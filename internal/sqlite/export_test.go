@@ -3,6 +3,9 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"strings"
+
+	"github.com/oslcbus/oslcbus/oslc/query"
 )
 
 // SetVersion makes the file look like one of another release.
@@ -60,4 +63,45 @@ func TokenAgain(token, binding string, keys int) (string, error) {
 // SomeToken is the key of a page of the binding, with two sort keys.
 func SomeToken(binding string) string {
 	return mark{tier: 1, keys: [][]byte{nil, []byte("key")}, id: 1 << 40, set: "st2", size: 100, total: -1, shown: 7}.token(binding)
+}
+
+// Sorts reports whether SQLite sorts what it goes through in order for the first page of
+// a query whose conditions leave many.
+func (v *Views) Sorts(ctx context.Context, provider, collection string, q *query.Query) (bool, error) {
+	tx, err := v.db.r.BeginTx(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	r := queryRun{ctx: ctx, tx: tx, q: q, views: v, name: containerName(provider, collection), limit: v.scanned}
+	if err := r.prepare(); err != nil {
+		return false, err
+	}
+	if err := r.one(`SELECT id, members FROM view_container WHERE name=?`, []any{r.name}, &r.container, &r.members); err != nil {
+		return false, err
+	}
+	w := byNumber
+	if len(q.OrderBy) > 0 {
+		w = byValue
+	}
+	c := r.compile()
+	text, err := c.members(w)
+	if err != nil {
+		return false, err
+	}
+	rows, err := tx.QueryContext(ctx, `EXPLAIN QUERY PLAN `+text, c.args...)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	sorts := false
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			return false, err
+		}
+		sorts = sorts || strings.Contains(detail, "B-TREE FOR ORDER BY")
+	}
+	return sorts, rows.Err()
 }

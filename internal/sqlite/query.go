@@ -84,6 +84,7 @@ type queryRun struct {
 
 	fewer  *query.Term // the condition that leaves few, if one does
 	limit  int         // of resources to go through, or 0
+	rest   bool        // there were more than limit
 	page   query.Page
 	found  []mark // members before their resources are read
 	filled bool   // there are more than size
@@ -150,7 +151,7 @@ func (r *queryRun) find() error {
 			r.limit = r.views.scanned
 			err := r.tiers()
 			r.limit = 0
-			if err != nil || r.filled {
+			if err != nil || r.filled || !r.rest {
 				return err
 			}
 			r.found = nil
@@ -288,7 +289,7 @@ func (r *queryRun) tier() error {
 		}
 		r.at = mark{tier: r.at.tier}
 	}
-	if r.limit > 0 {
+	if r.limit > 0 && r.rest {
 		return nil // there may be more values
 	}
 	return r.fetch(withoutValue)

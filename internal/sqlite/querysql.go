@@ -1,7 +1,10 @@
 package sqlite
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oslcbus/oslcbus/oslc/query"
@@ -155,7 +158,8 @@ func (c *sqlText) driver(t *query.Term) (text string, ok bool, err error) {
 		} else {
 			c.args = append(c.args, r.From, r.To)
 		}
-		parts = append(parts, fmt.Sprintf(`SELECT resource FROM view_fact INDEXED BY view_fact_value WHERE property IN (%s) AND %s AND node=x''`, ids, cond))
+		// One property of our container has one number.
+		parts = append(parts, fmt.Sprintf(`SELECT resource FROM view_fact INDEXED BY view_fact_value WHERE property=%s AND %s AND node=x''`, ids, cond))
 	}
 	if len(parts) == 0 {
 		return `SELECT 0 AS resource WHERE 0`, true, nil
@@ -190,25 +194,49 @@ func (c *sqlText) from(w way, tier int) (id string, done *query.Term, err error)
 		}
 		return "t.rowid", nil, nil
 	}
-	c.add(` FROM (`)
-	number := `resource`
+	in, number := r.compile(), `resource`
 	if w == byNumber {
-		if done, err = c.oneValue(); err != nil {
+		if done, err = in.oneValue(); err != nil {
 			return "", nil, err
 		}
 	}
 	if done == nil {
 		number = `id`
-		c.add(`SELECT id AS resource FROM view_resource INDEXED BY view_resource_listed WHERE container=? AND NOT deleted`, r.container)
+		in.add(`SELECT id AS resource FROM view_resource INDEXED BY view_resource_listed WHERE container=? AND NOT deleted`, r.container)
 	}
 	if w == byNumber && r.at.begun {
-		c.add(` AND `+number+`>?`, r.at.id)
+		in.add(` AND `+number+`>?`, r.at.id)
 	}
-	if r.limit > 0 {
-		c.add(` ORDER BY `+number+` LIMIT ?`, r.limit)
+	if err := in.bounded(` ORDER BY `+number, number, `<=`); err != nil {
+		return "", nil, err
 	}
-	c.add(`) d WHERE 1`)
+	c.add(` FROM (`+in.b.String()+`) d WHERE 1`, in.args...)
 	return "d.resource", done, nil
+}
+
+// bounded leaves no more than the limit of a select, by a condition rather than by a
+// LIMIT: around that SQLite would sort what is in order already, and look at all of it
+// before the first row. The select begins with the columns that order it, in that order.
+func (c *sqlText) bounded(order, columns, compare string) error {
+	r := c.r
+	if r.limit <= 0 {
+		return nil
+	}
+	last := make([]any, 1+strings.Count(columns, ","))
+	to := make([]any, len(last))
+	for i := range last {
+		to[i] = &last[i]
+	}
+	err := r.one(c.b.String()+order+` LIMIT 1 OFFSET ?`, append(slices.Clone(c.args), r.limit-1), to...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.rest = true
+	c.add(` AND (`+columns+`)`+compare+`(?`+strings.Repeat(`,?`, len(last)-1)+`)`, last...)
+	return nil
 }
 
 // oneValue adds a select of the resources that fulfil a condition for one value,
@@ -245,18 +273,19 @@ func (c *sqlText) values() error {
 	if err != nil {
 		return err
 	}
-	bound, down := `>=`, r.q.OrderBy[0].Descending
+	from, to, down := `>=`, `<=`, r.q.OrderBy[0].Descending
 	if down {
-		bound = `<=`
+		from, to = to, from
 	}
-	c.add(fmt.Sprintf(` FROM (SELECT resource, key FROM view_fact INDEXED BY view_fact_value WHERE property=%s AND node=x''`, or0(ids)))
+	in := r.compile()
+	in.add(fmt.Sprintf(`SELECT key, resource FROM view_fact INDEXED BY view_fact_value WHERE property=%s AND node=x''`, or0(ids)))
 	if r.at.begun {
-		c.add(` AND key`+bound+`?`, r.at.keys[0])
+		in.add(` AND key`+from+`?`, r.at.keys[0])
 	}
-	if r.limit > 0 {
-		c.add(` ORDER BY key`+direction(down)+`, resource`+direction(down)+` LIMIT ?`, r.limit)
+	if err := in.bounded(` ORDER BY key`+direction(down)+`, resource`+direction(down), `key, resource`, to); err != nil {
+		return err
 	}
-	c.add(`) d WHERE 1`)
+	c.add(` FROM (`+in.b.String()+`) d WHERE 1`, in.args...)
 	return nil
 }
 
