@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/oslcbus/oslcbus"
@@ -404,4 +406,60 @@ func TestS5_Trackers(t *testing.T) {
 	body := fixture(t, "adapters/webhook/testdata/jira/deleted.json")
 	r.deliver("/hooks/jira", body, "Content-Type", "application/json", "X-Hub-Signature", signed(body))
 	r.eventually("the deletion", func() bool { return len(r.seenOf(uri)) >= 3 })
+}
+
+// TestHooks_actions: the resources of a tool that sends and takes requests offer what the
+// tool can be asked for, as long as that makes sense.
+func TestHooks_actions(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var calls []string
+	tool := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		calls = append(calls, r.Method+" "+r.RequestURI)
+	}))
+	t.Cleanup(tool.Close)
+	r := newRig(t, fmt.Sprintf(`
+connections:
+  tracker:
+    type: webhook
+    receive:
+      resources:
+        - kind: tickets
+          types: ["oslc_cm:ChangeRequest"]
+          key: id
+          title: title
+          properties: [{path: closed, predicate: "oslc_cm:closed"}]
+    call:
+      url: %q
+      actions:
+        - {name: close, title: Close the ticket, path: "/tickets/${target.id}/close", class: "oslc_cm:ChangeRequest", where: "oslc_cm:closed=false"}
+`, tool.URL)).start()
+	send := func(body string) {
+		t.Helper()
+		if resp, text := r.deliver("/hooks/tracker", []byte(body), "Content-Type", "application/json"); resp.StatusCode != http.StatusAccepted {
+			t.Fatalf("%s: %s", resp.Status, text)
+		}
+	}
+	uri := oslc.ResourceURI(r.url, "tracker", "tickets", "A/7")
+	send(`{"id": "A/7", "title": "It does not start", "closed": false}`)
+	r.eventually("the ticket", func() bool { return len(r.seenOf(uri)) >= 1 })
+	offers := func() []rdf.Term {
+		return r.graph(strings.TrimPrefix(uri, r.url)).Objects(rdf.NewIRI(uri), vocab.OSLCAction)
+	}
+	if got := offers(); len(got) != 1 || got[0].Value != uri+"/actions/close" {
+		t.Fatalf("the ticket offers %v", got)
+	}
+	resp, body := r.send(http.MethodPost, uri+"/actions/close", "")
+	wantStatus(t, "close", resp, body, http.StatusOK, "200 OK")
+	mu.Lock()
+	if len(calls) != 1 || calls[0] != "POST /tickets/A%2F7/close" {
+		t.Errorf("the tool was called %q", calls)
+	}
+	mu.Unlock()
+	send(`{"id": "A/7", "title": "It does not start", "closed": true}`)
+	r.eventually("the ticket to be closed", func() bool { return len(r.seenOf(uri)) >= 2 && len(offers()) == 0 })
+	resp, body = r.send(http.MethodPost, uri+"/actions/close", "")
+	wantStatus(t, "close again", resp, body, http.StatusConflict, "not possible now")
 }

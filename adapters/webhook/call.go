@@ -25,6 +25,8 @@ import (
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/adapters/mapping"
 	"github.com/oslcbus/oslcbus/oslc"
+	"github.com/oslcbus/oslcbus/oslc/query"
+	"github.com/oslcbus/oslcbus/oslc/rdf"
 )
 
 // CallConfig says how a tool is called.
@@ -59,13 +61,18 @@ type SignConfig struct {
 
 // ActionConfig is what a tool can be asked for. In Path, Headers and Body stands ${name}
 // for a parameter, and for request.id, request.uri, request.target, request.event,
-// request.rule and request.by.
+// request.rule, request.by and target.id.
 type ActionConfig struct {
 	// Name is how rules write it, Title is for people.
 	Name  string `yaml:"name"`
 	Title string `yaml:"title"`
 	// Type is the IRI of its class; default one of the connection's own.
 	Type string `yaml:"type"`
+	// Class is the class of the resources of this connection that offer it, and Where a
+	// condition in the syntax of oslc.where under which they do. ${target.id} is then the
+	// tool's own name for the resource, the key of its mapping.
+	Class string `yaml:"class"`
+	Where string `yaml:"where"`
 	// Method is POST unless told otherwise.
 	Method string `yaml:"method"`
 	// Path follows URL; with a query if wanted. What is put in is escaped.
@@ -258,6 +265,21 @@ func (x *Executor) compile(a ActionConfig) (action, error) {
 		out.iri = iri
 	}
 	out.Title = cmp.Or(a.Title, a.Name)
+	if a.Class != "" {
+		iri, err := mapping.Expand(a.Class)
+		if err != nil {
+			return out, fmt.Errorf("class: %w", err)
+		}
+		out.Class = iri
+	}
+	if a.Where != "" {
+		if a.Class == "" {
+			return out, errors.New("where: it is for the resources of a class, and class is missing")
+		}
+		if _, err := query.ParseWhere(a.Where, func(prefix string) (string, bool) { return rdf.Expand(prefix + ":") }); err != nil {
+			return out, fmt.Errorf("where: %w", err)
+		}
+	}
 	if out.Method = cmp.Or(a.Method, http.MethodPost); !slices.Contains(methods, out.Method) {
 		return out, fmt.Errorf("method: %q is none of %s", out.Method, strings.Join(methods, ", "))
 	}
@@ -281,7 +303,7 @@ func (x *Executor) compile(a ActionConfig) (action, error) {
 	}
 	names := out.path.names()
 	for _, name := range names {
-		if !slices.ContainsFunc(a.Parameters, func(p ParameterConfig) bool { return p.Name == name && p.Required }) && name != "request.id" {
+		if !slices.ContainsFunc(a.Parameters, func(p ParameterConfig) bool { return p.Name == name && p.Required }) && name != "request.id" && (name != targetID || a.Class == "") {
 			return out, fmt.Errorf("path: ${%s} is no parameter that is required", name)
 		}
 	}
@@ -328,7 +350,7 @@ func (x *Executor) compile(a ActionConfig) (action, error) {
 func (x *Executor) Actions() []oslc.Action {
 	var out []oslc.Action
 	for _, a := range x.actions {
-		o := oslc.Action{Name: a.Name, IRI: a.iri, Title: a.Title}
+		o := oslc.Action{Name: a.Name, IRI: a.iri, Title: a.Title, Class: a.Class, Where: a.Where}
 		for _, p := range a.Parameters {
 			o.Parameters = append(o.Parameters, oslc.Parameter{Name: p.Name, Required: p.Required, Help: p.Help})
 		}
@@ -384,10 +406,14 @@ func (x *Executor) execute(ctx context.Context, r oslc.Request) (oslc.Result, er
 // request makes the call that a request asks for.
 func (x *Executor) request(ctx context.Context, a *action, r *oslc.Request) (*http.Request, error) {
 	values := requestValues(r)
+	values[targetID] = x.targetID(r.Target)
 	for _, p := range a.Parameters {
 		if _, ok := values[p.Name]; p.Required && !ok {
 			return nil, fmt.Errorf("the parameter %s is missing", p.Name)
 		}
+	}
+	if a.Class != "" && values[targetID] == "" {
+		return nil, fmt.Errorf("%s is for a resource of %s, not for %q", a.Name, x.opts.Name, r.Target)
 	}
 	path := a.path.fill(values, url.PathEscape)
 	for segment := range strings.SplitSeq(path, "/") {
@@ -432,6 +458,17 @@ func (x *Executor) request(ctx context.Context, a *action, r *oslc.Request) (*ht
 		req.Header.Set(x.sign.header, x.sign.signature(body))
 	}
 	return req, nil
+}
+
+// targetID is the tool's own name for a resource of this connection, "" for another.
+func (x *Executor) targetID(target string) string {
+	rest, ours := strings.CutPrefix(target, oslc.ProviderURI(x.opts.BaseURL, x.opts.Name)+"/")
+	_, last, _ := strings.Cut(rest, "/")
+	id, err := url.PathUnescape(last)
+	if !ours || err != nil {
+		return ""
+	}
+	return id
 }
 
 // result reads what was made.

@@ -282,7 +282,11 @@ func TestCallConfig(t *testing.T) {
 		`there is no parameter "x"`:   func(c *webhook.CallConfig) { c.Actions[0].Body = map[string]any{"a": "${x}"} },
 		"without a name":              func(c *webhook.CallConfig) { c.Actions[0].Body = "${" },
 		"cannot be set":               func(c *webhook.CallConfig) { c.Actions[0].Headers = map[string]string{"idempotency-key": "x"} },
-		"no status of success":        func(c *webhook.CallConfig) { c.Actions[1].Success = []int{404} },
+		"class is missing":            func(c *webhook.CallConfig) { c.Actions[0].Where = "oslc_cm:closed=false" },
+		"where: ": func(c *webhook.CallConfig) {
+			c.Actions[0].Class, c.Actions[0].Where = "oslc_cm:ChangeRequest", "nothing"
+		},
+		"no status of success": func(c *webhook.CallConfig) { c.Actions[1].Success = []int{404} },
 		"is no name, or there twice": func(c *webhook.CallConfig) {
 			c.Actions[0].Parameters = append(c.Actions[0].Parameters, webhook.ParameterConfig{Name: "job"})
 		},

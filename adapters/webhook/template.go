@@ -150,10 +150,14 @@ func fillBody(v any, values map[string]any) (out any, there bool) {
 	return v, true
 }
 
+// targetID is the value that is the tool's own name for the resource that is meant.
+const targetID = "target.id"
+
 // requestValues are the values that every request has, beside its parameters.
 func requestValues(r *oslc.Request) map[string]any {
 	values := map[string]any{
 		"request.id": r.ID, "request.uri": r.URI, "request.target": r.Target, "request.event": r.Event, "request.rule": r.Rule, "request.by": r.By,
+		targetID: "",
 	}
 	for name, v := range r.Parameters {
 		if v != nil {
