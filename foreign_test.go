@@ -3,7 +3,9 @@ package oslcbus_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/oslcbus/oslcbus/oslc/vocab"
@@ -71,5 +73,44 @@ rules:
 	}
 	if got := changes(tool.seenOf(uri)); got != "creation modification+st2:RuleDisabled modification+st2:RuleEnabled modification deletion" {
 		t.Errorf("the events of the rule are %s", got)
+	}
+}
+
+// TestForeignActions_once: an AutomationRequest whose answer is lost is sent again under
+// the same name, and done once by a bus that knows it.
+func TestForeignActions_once(t *testing.T) {
+	t.Parallel()
+	tool := newRig(t, "").start()
+	offer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/turtle")
+		fmt.Fprintf(w, `@prefix oslc: <http://open-services.net/ns/core#> . @prefix auto: <http://open-services.net/ns/auto#> .
+			@prefix http: <http://www.w3.org/2011/http#> . @prefix m: <http://www.w3.org/2011/http-methods#> .
+			@prefix rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> . @prefix ex: <https://example.org/ns#> . @prefix oslcbus: <https://oslcbus.github.io/ns#> .
+			<> oslc:action <#ticket> . <#ticket> a oslc:Action, ex:TicketAction ; oslc:binding [ a http:Request ; http:httpVersion "1.1" ; http:mthd m:POST ;
+				http:requestURI <%s/services/bus/requests> ; oslc:finalStatusLocation auto:AutomationResult ; http:body [ a auto:AutomationRequest ;
+				auto:executesAutomationPlan oslcbus:CreateIssue ; auto:inputParameter [ a auto:ParameterInstance ; oslc:name "project" ; rdf:value "DEMO" ] ,
+				[ a auto:ParameterInstance ; oslc:name "type" ; rdf:value "Task" ] , [ a auto:ParameterInstance ; oslc:name "summary" ; rdf:value "given" ] ] ] .`, tool.url)
+	}))
+	t.Cleanup(offer.Close)
+	bus := newRig(t, fmt.Sprintf(`
+connections:
+  anywhere: {type: oslc, servers: [{url: %q}, {url: %q}], timeout: 300ms, poll: 5ms, retry: {attempts: 200, min: 5ms, max: 20ms}}
+`, tool.url, offer.URL)).start()
+	hold := make(chan struct{})
+	let := sync.OnceFunc(func() { close(hold) })
+	defer let()
+	tool.fault(func(http.ResponseWriter, *http.Request) bool { <-hold; return false })
+	resp, body := bus.send(http.MethodPost, "/actions", autoNS+`<> a oslc_auto:AutomationRequest ; oslc_auto:executesAutomationPlan oslcbus:PerformAction ; oslc_auto:inputParameter
+		[ oslc:name "resource" ; rdf:value "`+offer.URL+`/r" ] , [ oslc:name "action" ; rdf:value "https://example.org/ns#TicketAction" ] ,
+		[ oslc:name "parameters" ; rdf:value "{\"summary\": \"mine\"}"^^rdf:JSON ] .`,
+		"Content-Type", "text/turtle", "Accept", "text/turtle", "Prefer", "respond-async")
+	wantStatus(t, "asking", resp, body, http.StatusAccepted, "")
+	uri := resp.Header.Get("Location")
+	bus.eventually("a call whose answer is lost", func() bool { return strings.Contains(bus.log.String(), "kind=unavailable") })
+	let()
+	bus.eventually("the end", func() bool { return bus.state(uri) == "complete complete passed" })
+	issues := tool.jira.Issues()
+	if len(issues) != 1 || !strings.Contains(fmt.Sprintf("%s", issues[0]), "mine") {
+		t.Errorf("Jira has %d issues: %v", len(issues), issues)
 	}
 }

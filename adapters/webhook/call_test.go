@@ -136,7 +136,8 @@ func TestCall(t *testing.T) {
 	t.Parallel()
 	b, url := newBuilds(t)
 	r := ask("one", "build", map[string]any{"job": "a/b c", "branch": "f&x=1", "clean": true, "depth": int64(3)})
-	res, err := executor(t, calls(url), nil).Execute(t.Context(), r)
+	trace := oslc.TraceOf(r.ID)
+	res, err := executor(t, calls(url), nil).Execute(oslc.WithTrace(t.Context(), trace), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +152,7 @@ func TestCall(t *testing.T) {
 	if got.Method != http.MethodPost || got.URI != "/api/jobs/a%2Fb%20c/runs?ref=f%26x%3D1&by=a+rule+%26+more" {
 		t.Errorf("called %s %s", got.Method, got.URI)
 	}
-	for name, v := range map[string]string{"Idempotency-Key": r.ID, "X-Env": "test", "X-Branch": "f&x=1", "Content-Type": "application/json"} {
+	for name, v := range map[string]string{"Idempotency-Key": r.ID, "X-Env": "test", "X-Branch": "f&x=1", "Content-Type": "application/json", "Traceparent": trace.Parent} {
 		if got.Header.Get(name) != v {
 			t.Errorf("%s is %q, want %q", name, got.Header.Get(name), v)
 		}

@@ -231,12 +231,26 @@ func (r *receiver) read(req *http.Request, body []byte) ([]adapters.Delivery, er
 // hold the secret.
 func (r *receiver) kept(req *http.Request) map[string]string {
 	out := map[string]string{}
-	for _, name := range r.mapper.Headers() {
+	for _, name := range slices.Concat(traceHeaders, r.mapper.Headers()) {
 		if v := req.Header.Get(name); v != "" && !slices.Contains(secretHeaders, strings.ToLower(name)) {
 			out[strings.ToLower(name)] = v
 		}
 	}
 	return out
+}
+
+// traceHeaders say which trace a delivery belongs to (W3C Trace Context).
+var traceHeaders = []string{"traceparent", "tracestate"}
+
+// traceOf returns the trace that a delivery belongs to, that of a CloudEvent where it is
+// one (the extension for distributed tracing). It is zero where there is none.
+func traceOf(d adapters.Delivery) oslc.Trace {
+	for _, prefix := range []string{attributePrefix, ""} {
+		if t := oslc.ParseTrace(d.Header[prefix+traceHeaders[0]], d.Header[prefix+traceHeaders[1]]); !t.IsZero() {
+			return t
+		}
+	}
+	return oslc.Trace{}
 }
 
 // secretHeaders are never kept.

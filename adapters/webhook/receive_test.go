@@ -343,6 +343,28 @@ func TestCloudEvents(t *testing.T) {
 	}
 }
 
+// TestTrace: an event belongs to the trace that its delivery came with.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for name, header := range map[string][]string{
+		"a header field": {"Content-Type", "application/json", "Traceparent", parent, "Tracestate", "a=b"},
+		"an extension": {
+			"Content-Type", "application/json", "Ce-Specversion", "1.0", "Ce-Id", "1", "Ce-Source", "/tool", "Ce-Type", "t",
+			"Ce-Traceparent", parent, "Ce-Tracestate", "a=b", "Traceparent", "00-00000000000000000000000000000001-0000000000000001-00",
+		},
+	} {
+		inbox, h := &adaptertest.Inbox{}, &adaptertest.Host{}
+		a := build(t, webhook.ReceiveConfig{}, adapters.Options{Inbox: inbox, State: h})
+		if w := send(a, says("new", "1", "One", 1), header...); w.Code != http.StatusAccepted {
+			t.Fatalf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if e := run(t, a, h, "One")[0]; e.Trace.Parent != parent || e.Trace.State != "a=b" {
+			t.Errorf("%s: the trace is %+v", name, e.Trace)
+		}
+	}
+}
+
 // TestLogAway: a tool that could not be heard is told to come again.
 func TestLogAway(t *testing.T) {
 	t.Parallel()

@@ -245,7 +245,7 @@ func (r *run) event(uri string, t told, how string) (*oslc.Event, error) {
 	}
 	e := &oslc.Event{
 		ID: oslc.NewID(r.opts.Name, how, t.delivery.ID, fmt.Sprint(t.index)), Change: t.Kind, Subject: uri, Time: at.UTC(),
-		Listener: oslc.ProviderURI(r.opts.BaseURL, r.opts.Name) + "#hook",
+		Listener: oslc.ProviderURI(r.opts.BaseURL, r.opts.Name) + "#hook", Trace: traceOf(t.delivery),
 	}
 	if t.Kind == oslc.Deletion {
 		if before == nil {
