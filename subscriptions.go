@@ -191,6 +191,9 @@ type delivery struct {
 }
 
 func (d delivery) clone() delivery {
+	if d.Place == nil {
+		return d
+	}
 	place := map[string][]int64{}
 	for topic, at := range d.Place {
 		place[topic] = slices.Clone(at)

@@ -24,9 +24,9 @@ import (
 const (
 	// saveEvery is how often places are written down that did nothing but move on: what
 	// lies between is delivered again after a crash.
-	saveEvery = time.Second
+	saveEvery = 250 * time.Millisecond
 	// shareEvery is the same where each is a record on a topic.
-	shareEvery = 5 * time.Second
+	shareEvery = 2 * time.Second
 	// saveWithin bounds the last one, when the program stops.
 	saveWithin = 3 * time.Second
 )
@@ -158,7 +158,8 @@ func (r *hookRun) reconcile(ctx context.Context) error {
 
 // begin starts a worker where the subscription is.
 func (r *hookRun) begin(ctx context.Context, s subscription, at delivery) (*worker, error) {
-	if at.Place == nil || at.Begun < s.Begun {
+	fresh := at.Place == nil || at.Begun < s.Begun
+	if fresh {
 		from := s.From
 		if s.configured && at.Place == nil {
 			// From now on: what happened before it was configured is not asked for.
@@ -173,6 +174,12 @@ func (r *hookRun) begin(ctx context.Context, s subscription, at delivery) (*work
 		at.Disabled, at.Failing, at.Attempts = time.Time{}, time.Time{}, 0
 	}
 	r.update(s.ID, func(d *delivery) { *d = at.clone() })
+	if fresh {
+		// Before anything is sent: after a crash "now" would be later.
+		if err := r.save(ctx, true); err != nil {
+			return nil, err
+		}
+	}
 	topics, err := r.topics(&s)
 	if err != nil {
 		topics = nil // its provider is configured no more

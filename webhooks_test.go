@@ -302,13 +302,22 @@ func TestWebhooks_configured(t *testing.T) {
 	t.Parallel()
 	h := newHook(t)
 	h.secret = "a secret of thirty-two characters"
-	r := newRig(t, fmt.Sprintf("webhooks: {allow: [127.0.0.1], disable_after: 1s, retry: {min: 1ms, max: 2ms}, subscriptions: [{name: mine, url: %q, secret: %q, provider: st2}]}\n", h.URL, h.secret)).start()
+	r := newRig(t, "").start()
+	_, early := r.create("early")
+	r.eventually("what is not asked for", func() bool { return len(r.seenOf(early)) == 1 })
+	r.halt()
+	r.yaml = fmt.Sprintf("webhooks: {allow: [127.0.0.1], disable_after: 1s, retry: {min: 1ms, max: 2ms}, subscriptions: [{name: mine, url: %q, secret: %q, provider: st2}]}\n", h.URL, h.secret)
+	r.start()
 	path := subscriptions + "/mine"
 	state := func(want string) func() bool {
 		return func() bool { return r.call(http.MethodGet, path, nil, http.StatusOK)["state"] == want }
 	}
-	rule, _ := r.create("r")
+	r.eventually("it to begin", func() bool { return r.call(http.MethodGet, path, nil, http.StatusOK)["place"] != nil })
+	rule, uri := r.create("r")
 	r.eventually("the delivery", func() bool { return len(h.all()) >= 1 })
+	if d := h.all()[0]; d.subject != uri {
+		t.Errorf("the first delivery is about %s, which happened before it was subscribed to", d.subject)
+	}
 	r.call(http.MethodDelete, path, nil, http.StatusConflict)
 	h.answer(http.StatusForbidden)
 	r.setEnabled(rule, false)

@@ -81,6 +81,7 @@ type scene struct {
 	rand     *rand.Rand
 	load     *load
 	jira     *sandbox.Jira
+	hook     *subscriber
 	topic    string
 	replicas []*replica
 	killed   int
@@ -116,6 +117,7 @@ func newScene(t *testing.T, kafkaAddr string, name ...string) *scene {
 	s.jira.IndexDelay = 100 * time.Millisecond
 	jira := httptest.NewServer(s.jira)
 	t.Cleanup(jira.Close)
+	s.hook = newSubscriber(t)
 	replicas := 1
 	if kafkaAddr != "" {
 		replicas = 2
@@ -145,7 +147,11 @@ rules:
       tool: jira
       action: create-issue
       with: {project: DEMO, type: Task, summary: '${resource["st2:ruleRef"]} ${resource.description}'}
-`, strings.TrimPrefix(r.url, "http://"), base, r.dir, s.topic, mongo.URI, mongo.Database, jira.URL, sandbox.User, sandbox.Token)
+webhooks:
+  allow: [127.0.0.0/8]
+  retry: {min: 20ms, max: 200ms}
+  subscriptions: [{name: chaos, url: %q, secret: %q, provider: st2}]
+`, strings.TrimPrefix(r.url, "http://"), base, r.dir, s.topic, mongo.URI, mongo.Database, jira.URL, sandbox.User, sandbox.Token, s.hook.URL, subscriberSecret)
 		if kafkaAddr != "" {
 			config += fmt.Sprintf("kafka: {brokers: [%q], prefix: %q, session_timeout: 1s}\nrequests: {topic: %q}\n",
 				kafkaAddr, name[0], name[0]+"bus_event")
@@ -201,6 +207,7 @@ func (s *scene) run(kills int) {
 	for _, r := range s.replicas {
 		r.start()
 	}
+	s.subscribed()
 	// What was there before the bus first looked is one creation, not its history:
 	// once the first rule is in the set, it has looked.
 	if err := s.load.change(s.t.Context(), s.rand, 0); err != nil {
@@ -244,14 +251,15 @@ func (s *scene) settle() {
 	for {
 		n, err := s.newest(s.replicas[0].url)
 		results, rerr := s.results(s.replicas[0].url)
-		if err == nil && rerr == nil && n >= changes && results >= tickets {
+		told := s.hook.distinct()
+		if err == nil && rerr == nil && n >= changes && results >= tickets && told >= changes {
 			return
 		}
-		if n+results > best { // as long as it goes on
-			best, deadline = n+results, time.Now().Add(time.Minute)
+		if n+results+told > best { // as long as it goes on
+			best, deadline = n+results+told, time.Now().Add(time.Minute)
 		}
 		if time.Now().After(deadline) {
-			s.t.Errorf("after %d kills %d of %d changes are in the set and %d of %d requests ended (%v, %v)", s.killed, n, changes, results, tickets, err, rerr)
+			s.t.Errorf("after %d kills %d of %d changes are in the set, %d at the subscriber, and %d of %d requests ended (%v, %v)", s.killed, n, changes, told, results, tickets, err, rerr)
 			return
 		}
 		<-after(100)
@@ -336,6 +344,7 @@ func (s *scene) check(log bus.Log) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	total, lastOffset := 0, int64(-1)
+	var order []string // of the ids on the topic
 	for total < changes {
 		d, err := rd.Next(ctx)
 		if err != nil {
@@ -355,6 +364,7 @@ func (s *scene) check(log bus.Log) {
 		}
 		total++
 		ids[e.ID]++
+		order = append(order, e.ID)
 		id := e.Subject[strings.LastIndexByte(e.Subject, '/')+1:]
 		subject := rdf.NewIRI(e.Subject)
 		number, _ := strconv.Atoi(e.Resource.Value(subject, vocab.DCTermsDescription))
@@ -384,6 +394,7 @@ func (s *scene) check(log bus.Log) {
 	if disabled != tickets {
 		t.Errorf("%d events tell of a disabling, %d were made", disabled, tickets)
 	}
+	s.hook.check(order)
 	doubles := s.checkTickets(tickets)
 	t.Logf("%d kills in %v: %d changes on the log, %d lost, %d twice, %d rules in a wrong order; %d tickets, %d double",
 		s.killed, s.took.Round(time.Second), total, lost, twice, wrong, tickets, doubles)
