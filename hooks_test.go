@@ -414,7 +414,7 @@ func TestHooks_actions(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var calls []string
-	tool := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	tool := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		calls = append(calls, r.Method+" "+r.RequestURI)

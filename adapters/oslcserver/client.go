@@ -86,6 +86,7 @@ type document struct {
 	uri    string // without fragment, after redirects
 	graph  *rdf.Graph
 	format format.Format
+	tag    string        // its ETag
 	wait   time.Duration // what the server asks to wait before the next look
 }
 
@@ -146,7 +147,7 @@ func (x *Executor) parse(resp *http.Response, body []byte) (*document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("<%s>: %w", u.Redacted(), err)
 	}
-	return &document{uri: u.String(), graph: g, format: f, wait: adapters.RetryAfter(resp.Header, x.now())}, nil
+	return &document{uri: u.String(), graph: g, format: f, tag: resp.Header.Get("ETag"), wait: adapters.RetryAfter(resp.Header, x.now())}, nil
 }
 
 // away classifies a call without an answer.

@@ -29,6 +29,7 @@ type Executor struct {
 	metrics adapters.Metrics
 	now     func() time.Time
 	once    adapters.Once
+	runs    runs
 }
 
 // A call is one request in work.
@@ -50,6 +51,8 @@ func (x *Executor) Execute(ctx context.Context, r oslc.Request) (oslc.Result, er
 	return x.once.Do(ctx, r, func(ctx context.Context, r oslc.Request) (oslc.Result, error) {
 		within, cancel := context.WithTimeout(ctx, x.cfg.Within)
 		defer cancel()
+		x.runs.begin(r.ID)
+		defer x.runs.end(r.ID)
 		res, err := (&call{Executor: x, r: &r}).perform(within)
 		if ctx.Err() != nil {
 			return oslc.Result{}, ctx.Err()
@@ -154,6 +157,9 @@ func (c *call) send(ctx context.Context, resource, class string, b binding, para
 	req.Header.Set("User-Agent", "oslcbus")
 	oslc.SetTrace(req)
 	req.Header.Set("Idempotency-Key", c.r.ID)
+	if !c.runs.calls(c.r.ID, b.pattern) {
+		return oslc.Result{State: oslc.Canceled, Verdict: oslc.NoVerdict, Message: "canceled before it was asked for"}, nil
+	}
 	started := c.now()
 	resp, err := c.client.Do(req)
 	if err != nil {

@@ -32,6 +32,11 @@ func (c *call) follow(ctx context.Context, said, request string, d *document) os
 	out := oslc.Result{Created: request, Message: said}
 	result, looked, misses := "", "", 0
 	for {
+		if request != "" && c.runs.made(c.r.ID, request) {
+			if err := c.stop(ctx, request); err != nil && ctx.Err() == nil {
+				c.log.WarnContext(ctx, "request of another server cannot be stopped", "request", request, "err", err)
+			}
+		}
 		var wait time.Duration
 		if d != nil {
 			wait = d.wait
@@ -168,7 +173,7 @@ func (c *call) final(out oslc.Result, g *rdf.Graph, node rdf.Term, verdict oslc.
 	case oslc.Errored:
 		failed(oslc.Errored, oslc.Unavailable)
 	case canceled:
-		failed(oslc.Failed, oslc.Conflict)
+		out.State, out.Verdict = oslc.Canceled, oslc.NoVerdict
 		out.Message += "; it was canceled"
 	case oslc.NoVerdict, "":
 		out.Verdict = oslc.Warning
