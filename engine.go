@@ -79,6 +79,8 @@ type Engine struct {
 	letters *letters
 	hooks   *hooks
 	works   works
+
+	spoil func(bus.Log) bus.Log // tests let the log fail
 }
 
 // provider is a connection, or the bus itself, with its place on the log.
@@ -426,7 +428,10 @@ func (e *Engine) open(ctx context.Context) error {
 	if err := e.hooks.open(); err != nil {
 		return errors.Join(err, e.cache.Close(), e.db.Close())
 	}
-	if e.log, err = e.openLog(ctx); err != nil {
+	if e.log, err = e.openLog(ctx); err == nil && e.spoil != nil {
+		e.log = e.spoil(e.log)
+	}
+	if err != nil {
 		return errors.Join(err, e.cache.Close(), e.db.Close())
 	}
 	return nil

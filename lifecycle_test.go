@@ -1,0 +1,746 @@
+package oslcbus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"pgregory.net/rapid"
+
+	"github.com/oslcbus/oslcbus/adapters"
+	"github.com/oslcbus/oslcbus/bus"
+	"github.com/oslcbus/oslcbus/oslc"
+	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/vocab"
+)
+
+// What follows is a model of the life of requests. A tool's changes and people ask for
+// requests; the tool answers each attempt as a script says; replicas are stopped, or die
+// with what they have not put on the log yet; people cancel. However these come together:
+//
+//   - every request that was asked for ends, once, and stays as it ended;
+//   - it has its effect once, where it passed, and at most once else;
+//   - what its script and the wishes say is how it ended;
+//   - effects on one target come in the order of the requests on the log;
+//   - once the answer was that it is canceled, the tool is not called for it any more.
+
+// An outcome is what becomes of one attempt.
+type outcome string
+
+const (
+	done     outcome = "done"     // the effect, and an answer
+	lost     outcome = "lost"     // the effect, and no answer
+	away     outcome = "away"     // nothing happened
+	limited  outcome = "limited"  // nothing happened: too fast
+	refused  outcome = "refused"  // nothing happened, for good
+	held     outcome = "held"     // takes until somebody lets go, then nothing happened
+	heldDone outcome = "heldDone" // takes until somebody lets go, then as done
+)
+
+// A modelTool is the tool that requests are for, and the source of changes. It outlives
+// the replicas. Like Jira it does not know a request again by itself: an attempt looks
+// for what an earlier one made only where it is told that there may be something.
+type modelTool struct {
+	mu       sync.Mutex
+	changes  []modelChange
+	more     chan struct{}     // closed and replaced when there is a change
+	scripts  map[int][]outcome // by number of the request
+	effects  []int             // numbers, in order
+	calls    map[int]int
+	gone     map[int]int // calls at the moment when somebody was told that it is canceled
+	holds    map[int]chan bool
+	open     bool // nothing is held any more
+	stopping bool // whether the tool can be told to stop
+}
+
+type modelChange struct {
+	n      int
+	target string
+}
+
+func newModelTool(canCancel bool) *modelTool {
+	return &modelTool{
+		more: make(chan struct{}), scripts: map[int][]outcome{}, calls: map[int]int{}, gone: map[int]int{},
+		holds: map[int]chan bool{}, stopping: canCancel,
+	}
+}
+
+const modelBase = "http://bus.test"
+
+func modelTarget(i int) string {
+	return oslc.ResourceURI(modelBase, "tool", "things", fmt.Sprint("t", i))
+}
+
+func modelEvent(n int) string { return oslc.NewID("model", fmt.Sprint(n)) }
+
+// Run implements adapters.Source.
+func (m *modelTool) Run(ctx context.Context, from adapters.Cursor, emit adapters.Emit) error {
+	at := 0
+	if from != nil {
+		if err := json.Unmarshal(from, &at); err != nil {
+			return oslc.E("model", err, oslc.Gone)
+		}
+	}
+	if err := emit(ctx); err != nil {
+		return err
+	}
+	for {
+		m.mu.Lock()
+		news, more := slices.Clone(m.changes[at:]), m.more
+		m.mu.Unlock()
+		var batch []adapters.Emission
+		for _, c := range news {
+			at++
+			g := rdf.NewGraph()
+			g.Node(c.target).A(vocab.CMChangeRequest).Int(vocab.DCTermsIdentifier, int64(c.n))
+			batch = append(batch, adapters.Emission{At: fmt.Append(nil, at), Event: &oslc.Event{
+				ID: modelEvent(c.n), Change: oslc.Modification, Subject: c.target, Listener: modelBase + "/services/tool#watcher",
+				Time: time.Unix(int64(c.n), 0), Resource: g,
+			}})
+		}
+		if len(batch) > 0 {
+			if err := emit(ctx, batch...); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Execute implements adapters.Executor.
+func (m *modelTool) Execute(ctx context.Context, r oslc.Request) (oslc.Result, error) {
+	v, _ := r.Parameters["n"].(int64)
+	n := int(v)
+	m.mu.Lock()
+	m.calls[n]++
+	if !r.MaybeDoneAt.IsZero() && slices.Contains(m.effects, n) {
+		m.mu.Unlock()
+		return oslc.Result{Verdict: oslc.Passed}, nil
+	}
+	what := done
+	if s := m.scripts[n]; len(s) > 0 {
+		what, m.scripts[n] = s[0], s[1:]
+	}
+	if (what == held || what == heldDone) && !m.open {
+		let := make(chan bool, 1)
+		m.holds[n] = let
+		m.mu.Unlock()
+		canceled := false
+		select {
+		case canceled = <-let:
+		case <-ctx.Done():
+		}
+		m.mu.Lock()
+		delete(m.holds, n)
+		switch {
+		case canceled:
+			m.mu.Unlock()
+			return oslc.Result{State: oslc.Canceled, Verdict: oslc.NoVerdict, Message: "stopped"}, nil
+		case ctx.Err() != nil:
+			m.mu.Unlock()
+			return oslc.Result{}, ctx.Err()
+		}
+	}
+	defer m.mu.Unlock()
+	if what == done || what == lost || what == heldDone {
+		m.effects = append(m.effects, n)
+	}
+	switch what {
+	case lost, away, held:
+		return oslc.Result{}, oslc.Errorf("model", oslc.Unavailable, "%s", what)
+	case limited:
+		return oslc.Result{}, oslc.Errorf("model", oslc.Limited, "%s", what)
+	case refused:
+		return oslc.Result{}, oslc.Errorf("model", oslc.Invalid, "%s", what)
+	case done, heldDone:
+	}
+	return oslc.Result{Verdict: oslc.Passed}, nil
+}
+
+// release lets go of what is held.
+func (m *modelTool) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, let := range m.holds {
+		select {
+		case let <- false:
+		default:
+		}
+	}
+}
+
+// A stoppable tool is one that requests can be stopped in while it works on them.
+type stoppable struct{ *modelTool }
+
+// Cancel implements adapters.Canceler.
+func (m stoppable) Cancel(_ context.Context, r oslc.Request) (bool, error) {
+	v, _ := r.Parameters["n"].(int64)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if let, ok := m.holds[int(v)]; ok {
+		select {
+		case let <- true:
+		default:
+		}
+		return true, nil
+	}
+	if slices.Contains(m.effects, int(v)) {
+		return true, oslc.Errorf("model", oslc.Conflict, "it is done")
+	}
+	return false, nil
+}
+
+// A dyingLog is the log as a replica sees it that dies: from a moment on nothing that
+// it writes is kept, or is known to be kept.
+type dyingLog struct {
+	bus.Log
+	dead    atomic.Bool
+	dieing  atomic.Bool // the next append is kept, and nobody is told
+	appends atomic.Int64
+}
+
+var errDead = oslc.Errorf("model", oslc.Unavailable, "the replica is dead")
+
+func (l *dyingLog) Own(ctx context.Context, source string, topics ...string) (bus.Publisher, error) {
+	if l.dead.Load() {
+		return nil, errDead
+	}
+	p, err := l.Log.Own(ctx, source, topics...)
+	if err != nil {
+		return nil, err
+	}
+	return dyingPublisher{p, l}, nil
+}
+
+func (l *dyingLog) End(ctx context.Context, topic string) ([]int64, error) {
+	return l.Log.(bus.Ender).End(ctx, topic)
+}
+
+// A sharedLog is a dyingLog that replicas share.
+type sharedLog struct{ *dyingLog }
+
+func (l sharedLog) Hold(ctx context.Context, name string, fn func(context.Context) error) error {
+	return l.Log.(bus.Holder).Hold(ctx, name, fn)
+}
+
+type dyingPublisher struct {
+	bus.Publisher
+	l *dyingLog
+}
+
+func (p dyingPublisher) Append(ctx context.Context, batch ...bus.Record) error {
+	if p.l.dead.Load() {
+		return errDead
+	}
+	err := p.Publisher.Append(ctx, batch...)
+	if slices.ContainsFunc(batch, func(r bus.Record) bool { return r.Topic != "" }) {
+		p.l.appends.Add(1)
+		if p.l.dieing.Load() {
+			p.l.dead.Store(true)
+			return errDead
+		}
+	}
+	return err
+}
+
+// A replica is a running bus.
+type replica struct {
+	dir    string
+	url    string
+	engine *Engine
+	log    *dyingLog
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// A life is one run of the model.
+type life struct {
+	*rapid.T
+	tb       testing.TB
+	tool     *modelTool
+	brokers  []string
+	replicas []*replica
+	n        int            // numbers given so far
+	uris     map[int]string // of the requests that must end
+	targets  map[int]string
+	wished   map[int]bool
+	told     map[int]bool // canceled, as somebody was told
+	wanted   map[int]oslc.Verdict
+	crashes  int
+}
+
+func (l *life) config(dir string) Config {
+	cfg := Config{
+		Listen: "127.0.0.1:0", BaseURL: modelBase, Data: dir,
+		Connections: map[string]Connection{"tool": NewConnection("model", func(any) error { return nil })},
+	}
+	conn := cfg.Connections["tool"]
+	conn.Parallel = 3
+	conn.Retry = RetryConfig{Attempts: 1000, Min: time.Millisecond, Max: 2 * time.Millisecond}
+	cfg.Connections["tool"] = conn
+	if l.brokers != nil {
+		cfg.Kafka.Brokers, cfg.Kafka.SessionTimeout = l.brokers, 6*time.Second
+	}
+	rules, err := ParseConfig("rules.yml", []byte(`rules: [{name: r, on: {provider: tool}, do: {tool: tool, action: act, with: {n: '${resource["dcterms:identifier"]}'}}}]`), ConfigOptions{})
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	// The rule answers changes of the tool it is for: that the request is back where it
+	// began is no loop here.
+	cfg.Rules = rules.Rules
+	return cfg
+}
+
+func (l *life) start(r *replica) {
+	ln, err := (&net.ListenConfig{}).Listen(context.WithoutCancel(l.tb.Context()), "tcp", "127.0.0.1:0")
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	var x adapters.Executor = l.tool
+	if l.tool.stopping {
+		x = stoppable{l.tool}
+	}
+	e, err := New(l.config(r.dir), Options{Listener: ln, Adapters: adapters.Registry{
+		"model": func(_ func(any) error, opts adapters.Options) (adapters.Adapter, error) {
+			return adapters.Adapter{
+				Provider: oslc.ServiceProvider{Name: opts.Name, Services: []oslc.Service{{Domain: vocab.CM, Collections: []oslc.Collection{{Kind: "things"}}}}},
+				Source:   l.tool, Executor: x,
+				Actions: []oslc.Action{{Name: "act", IRI: "urn:act", Title: "Act", Parameters: []oslc.Parameter{{Name: "n", Required: true}}}},
+			}, nil
+		},
+	}})
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	r.log = &dyingLog{}
+	e.spoil = func(log bus.Log) bus.Log {
+		r.log.Log = log
+		if _, shared := log.(bus.Holder); shared {
+			return sharedLog{r.log}
+		}
+		return r.log
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(l.tb.Context()))
+	r.engine, r.stop, r.ended = e, stop, make(chan error, 1)
+	go func() { r.ended <- e.Run(ctx) }()
+	select {
+	case <-e.Ready():
+	case err := <-r.ended:
+		l.tb.Fatal(err)
+	}
+	r.url = "http://" + e.Addr()
+}
+
+// end stops a replica. One that dies leaves nothing more on the log.
+func (l *life) end(r *replica, dies bool) {
+	if dies {
+		l.crashes++
+		r.log.dead.Store(true)
+	}
+	r.stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		l.tool.release() // or it would wait for what is held
+		select {
+		case err := <-r.ended:
+			if !errors.Is(err, context.Canceled) && !dies {
+				l.tb.Errorf("the bus ended with %v", err)
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (l *life) eventually(what string, ok func() bool) {
+	deadline, tick := time.After(60*time.Second), time.NewTicker(2*time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			l.Fatalf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// send makes a call, and returns status 0 where there is no answer.
+func (l *life) send(r *replica, method, path, body string, header ...string) (int, http.Header, string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.tb.Context()), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, r.url+path, strings.NewReader(body))
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "text/turtle")
+	req.Header.Set("Accept", "application/n-triples")
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, ""
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, nil, ""
+	}
+	return resp.StatusCode, resp.Header, string(b)
+}
+
+// number draws the script of a request and what is to become of it.
+func (l *life) number(target string) int {
+	l.n++
+	script := rapid.SliceOfN(rapid.SampledFrom([]outcome{done, done, lost, away, limited, refused, held, heldDone}), 0, 4).Draw(l.T, "script")
+	want := oslc.Passed
+	for _, o := range script {
+		if o == done || o == lost || o == heldDone { // after lost it is found
+			break
+		}
+		if o == refused {
+			want = oslc.Failed
+			break
+		}
+	}
+	l.tool.mu.Lock()
+	l.tool.scripts[l.n] = script
+	l.tool.mu.Unlock()
+	l.targets[l.n], l.wanted[l.n] = target, want
+	return l.n
+}
+
+func (l *life) some() *replica { return rapid.SampledFrom(l.replicas).Draw(l.T, "replica") }
+
+// change has something happen in the tool, which a rule answers.
+func (l *life) change() {
+	target := modelTarget(rapid.IntRange(0, 2).Draw(l.T, "target"))
+	n := l.number(target)
+	l.uris[n] = oslc.ResourceURI(modelBase, "bus", "requests", oslc.NewID("request", modelEvent(n), "r"))
+	l.tool.mu.Lock()
+	defer l.tool.mu.Unlock()
+	l.tool.changes = append(l.tool.changes, modelChange{n, target})
+	close(l.tool.more)
+	l.tool.more = make(chan struct{})
+}
+
+// ask asks for something over HTTP. Only where the answer says so must it be done.
+func (l *life) ask() {
+	target := ""
+	if rapid.Bool().Draw(l.T, "about something") {
+		target = modelTarget(rapid.IntRange(0, 2).Draw(l.T, "target"))
+	}
+	n := l.number(target)
+	about := ""
+	if target != "" {
+		about = "<https://oslcbus.github.io/ns#target> <" + target + "> ; "
+	}
+	status, header, body := l.send(l.some(), http.MethodPost, "/actions", `<> a <`+vocab.AutoAutomationRequest+`> ; <`+vocab.AutoExecutesAutomationPlan+`> <urn:act> ; `+about+
+		`<`+vocab.AutoInputParameter+`> [ <`+vocab.OSLCName+`> "n" ; <`+rdf.NS+`value> `+fmt.Sprint(n)+` ] .`, "Prefer", "respond-async")
+	// The tool may have refused it already, or somebody may have canceled it.
+	if at := header.Get("Location"); at != "" {
+		l.uris[n] = at
+	} else if status != 0 && status < 500 {
+		l.Fatalf("asking: %d: %s", status, body)
+	}
+}
+
+// cancel wants a request canceled, which may be anywhere in its life.
+func (l *life) cancel() {
+	if len(l.uris) == 0 {
+		return
+	}
+	all := make([]int, 0, len(l.uris))
+	for n := range l.uris {
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	n := rapid.SampledFrom(all).Draw(l.T, "canceled")
+	wait := rapid.SampledFrom([]string{"wait=0", "wait=1"}).Draw(l.T, "wait")
+	status, _, body := l.send(l.some(), http.MethodPut, strings.TrimPrefix(l.uris[n], modelBase),
+		`<> <`+vocab.AutoDesiredState+`> <`+vocab.AutoCanceled+`> .`, "Prefer", wait)
+	l.wished[n] = true
+	switch {
+	case status == http.StatusOK:
+		l.told[n] = true
+		l.tool.mu.Lock()
+		if _, before := l.tool.gone[n]; !before {
+			l.tool.gone[n] = l.tool.calls[n]
+		}
+		l.tool.mu.Unlock()
+	case status == 0 || status == http.StatusAccepted || status == http.StatusNotFound || status == http.StatusConflict || status >= 500:
+	default:
+		l.Fatalf("canceling: %d: %s", status, body)
+	}
+}
+
+// restart stops a replica and starts it again, in order or not.
+func (l *life) restart() {
+	r := l.some()
+	how := rapid.SampledFrom([]string{"stop", "die", "die in an append", "die with the views"}).Draw(l.T, "how")
+	if how == "die in an append" {
+		// The next append is kept, but who made it never hears so.
+		r.log.dieing.Store(true)
+	}
+	l.end(r, how != "stop")
+	if how == "die with the views" {
+		for _, pattern := range []string{"oslcbus.db*", "cache.db*"} {
+			files, _ := filepath.Glob(filepath.Join(r.dir, pattern))
+			for _, f := range files {
+				if err := os.Remove(f); err != nil {
+					l.tb.Fatal(err)
+				}
+			}
+		}
+	}
+	l.start(r)
+}
+
+// progress lets something more come on the log, if it comes soon.
+func (l *life) progress() {
+	r := l.some()
+	before := r.log.appends.Load()
+	soon, tick := time.After(20*time.Millisecond), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for r.log.appends.Load() == before {
+		select {
+		case <-tick.C:
+		case <-soon:
+			return
+		}
+	}
+}
+
+// check lets everything come to rest and compares it with the model.
+func (l *life) check() {
+	l.tool.mu.Lock()
+	l.tool.open = true
+	l.tool.mu.Unlock()
+	l.tool.release()
+	results := map[int]oslc.Result{}
+	r := l.replicas[0]
+	l.eventually("every request to end", func() bool {
+		l.tool.release()
+		for n, uri := range l.uris {
+			if _, ok := results[n]; ok {
+				continue
+			}
+			at := strings.Replace(uri, "/requests/", "/results/", 1)
+			res, err := r.engine.views.Resource(l.tb.Context(), at)
+			if err != nil {
+				return false
+			}
+			if results[n], err = oslc.ParseResult(res.Graph, at); err != nil {
+				l.Fatal(err)
+			}
+		}
+		return true
+	})
+	// Wishes that came too late are answered after that.
+	for n, uri := range l.uris {
+		want := results[n].State
+		l.eventually(fmt.Sprintf("request %d to show %s", n, want), func() bool {
+			res, err := r.engine.views.Resource(l.tb.Context(), uri)
+			if err != nil {
+				l.Fatal(err)
+			}
+			req, err := oslc.ParseRequest(res.Graph, uri)
+			return err == nil && req.State == want
+		})
+	}
+	l.tool.mu.Lock()
+	defer l.tool.mu.Unlock()
+	for n := range l.uris {
+		res, effects := results[n], 0
+		for _, e := range l.tool.effects {
+			if e == n {
+				effects++
+			}
+		}
+		switch {
+		case effects > 1:
+			l.Fatalf("request %d has had %d effects", n, effects)
+		case res.State == oslc.Canceled && !l.wished[n]:
+			l.Fatalf("request %d was canceled, which nobody wanted", n)
+		case res.State != oslc.Canceled && l.told[n]:
+			l.Fatalf("request %d is %s, and somebody was told that it is canceled", n, res.Verdict)
+		case res.State != oslc.Canceled && res.Verdict != l.wanted[n]:
+			l.Fatalf("request %d is %s (%s), want %s", n, res.Verdict, res.Message, l.wanted[n])
+		case res.Verdict == oslc.Passed && effects != 1:
+			l.Fatalf("request %d passed without an effect", n)
+		case res.Verdict == oslc.Failed && effects != 0:
+			l.Fatalf("request %d failed and has an effect", n)
+		}
+		if calls, told := l.tool.gone[n]; told && l.tool.calls[n] != calls {
+			l.Fatalf("the tool was called for request %d after it was canceled", n)
+		}
+	}
+	l.order(r)
+	l.once(r)
+}
+
+// order compares the order of effects with that of the requests on the log.
+func (l *life) order(r *replica) {
+	place := map[int]int64{}
+	for offset, ev := range l.records(r) {
+		for n, uri := range l.uris {
+			if ev.Change == oslc.Creation && ev.Subject == uri {
+				place[n] = int64(offset)
+			}
+		}
+	}
+	last := map[string]int{}
+	for _, n := range l.tool.effects {
+		target := l.targets[n]
+		if _, known := place[n]; !known || target == "" {
+			continue // asked for, and never answered
+		}
+		if before, ok := last[target]; ok && place[before] > place[n] {
+			l.Fatalf("on %s the effect of %d came before that of %d", target, before, n)
+		}
+		last[target] = n
+	}
+}
+
+// once looks for records that are on the log twice, and for ends of requests that have
+// one.
+func (l *life) once(r *replica) {
+	ids, ends := map[string]bool{}, map[string]int{}
+	for _, ev := range l.records(r) {
+		if ids[ev.ID] {
+			l.Fatalf("event %s about %s is on the log twice", ev.ID, ev.Subject)
+		}
+		ids[ev.ID] = true
+		if strings.Contains(ev.Subject, "/results/") {
+			ends[ev.Subject]++
+		}
+	}
+	for uri, n := range ends {
+		if n != 1 {
+			l.Fatalf("<%s> was made %d times", uri, n)
+		}
+	}
+}
+
+// records are the events on the bus's own topic.
+func (l *life) records(r *replica) []*oslc.Event {
+	ctx := l.tb.Context()
+	topic := r.engine.self().topic.Topic
+	end, err := r.log.End(ctx, topic)
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	rd, err := r.log.Open(ctx, topic, bus.From{})
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	defer rd.Close()
+	var out []*oslc.Event
+	for at := int64(0); at < end[0]; {
+		quiet, cancel := context.WithTimeout(ctx, time.Second)
+		d, err := rd.Next(quiet)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			break // the rest are the driver's own
+		}
+		if err != nil {
+			l.tb.Fatal(err)
+		}
+		at = d.Offset + 1
+		if bus.IsMarker(d.Message) {
+			continue
+		}
+		ev, err := r.engine.decode(d.Message)
+		if err != nil {
+			l.tb.Fatal(err)
+		}
+		out = append(out, ev)
+	}
+	return out
+}
+
+// lifeTime is how long each variant looks for a life that goes wrong, unless the
+// environment names another.
+const lifeTime = 5 * time.Second
+
+func testLives(t *testing.T, replicas int, brokers func(testing.TB) []string) {
+	budget := lifeTime
+	if v := os.Getenv("OSLCBUS_LIVES"); v != "" {
+		var err error
+		if budget, err = time.ParseDuration(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deadline, lives := time.Now().Add(budget), 0
+	live := func(rt *rapid.T) {
+		if lives > 0 && time.Now().After(deadline) && !t.Failed() {
+			return
+		}
+		lives++
+		l := &life{
+			T: rt, tb: t, tool: newModelTool(rapid.Bool().Draw(rt, "can be stopped")), uris: map[int]string{}, targets: map[int]string{},
+			wished: map[int]bool{}, told: map[int]bool{}, wanted: map[int]oslc.Verdict{},
+		}
+		if brokers != nil {
+			l.brokers = brokers(t)
+		}
+		for range replicas {
+			r := &replica{dir: t.TempDir()}
+			l.start(r)
+			l.replicas = append(l.replicas, r)
+		}
+		defer func() {
+			for _, r := range l.replicas {
+				l.end(r, false)
+			}
+		}()
+		ops := map[string]func(){
+			"change": l.change, "ask": l.ask, "cancel": l.cancel, "restart": l.restart, "release": l.tool.release, "progress": l.progress,
+		}
+		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
+			ops[rapid.SampledFrom([]string{"change", "change", "ask", "ask", "cancel", "cancel", "restart", "release", "progress", "progress"}).Draw(rt, "op")]()
+		}
+		l.check()
+	}
+	for lives == 0 || time.Now().Before(deadline) && !t.Failed() {
+		rapid.Check(t, live)
+	}
+	t.Logf("%d lives", lives)
+}
+
+// TestLives holds the engine against the model on the embedded log.
+func TestLives(t *testing.T) {
+	t.Parallel()
+	testLives(t, 1, nil)
+}
+
+// TestLives_replicas does so with two replicas on Kafka.
+func TestLives_replicas(t *testing.T) {
+	t.Parallel()
+	testLives(t, 2, func(tb testing.TB) []string {
+		c, err := kfake.NewCluster(kfake.Ports(0), kfake.NumBrokers(1))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(c.Close)
+		return c.ListenAddrs()
+	})
+}
