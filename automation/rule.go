@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 
@@ -92,6 +93,7 @@ func fieldf(field, format string, args ...any) error {
 // Rules are compiled rules. They may be used by several goroutines.
 type Rules struct {
 	rules []rule
+	index index
 	scope Scope
 }
 
@@ -126,6 +128,7 @@ func Compile(configs []RuleConfig, scope Scope) (*Rules, error) {
 		}
 		out.rules = append(out.rules, r)
 	}
+	out.index = newIndex(out.rules)
 	return out, nil
 }
 
@@ -303,9 +306,10 @@ type Match struct {
 // that one would have.
 func (rs *Rules) Match(e *oslc.Event, provider string) (matches []Match, looped bool) {
 	var vars map[string]any
-	for i := range rs.rules {
+	graph := sync.OnceValue(e.Graph)
+	for _, i := range rs.index.find(e, provider, graph) {
 		r := &rs.rules[i]
-		if !r.fits(e, provider) {
+		if !r.fits(e, provider, graph) {
 			continue
 		}
 		if vars == nil {
@@ -339,12 +343,12 @@ type Explanation struct {
 // Explain returns what every rule makes of an event of the provider, and why.
 func (rs *Rules) Explain(e *oslc.Event, provider string) []Explanation {
 	out := make([]Explanation, len(rs.rules))
-	vars := values(e, provider, nil, rs.scope.Prefixed)
+	vars, graph := values(e, provider, nil, rs.scope.Prefixed), sync.OnceValue(e.Graph)
 	for i := range rs.rules {
 		r := &rs.rules[i]
 		x := &out[i]
 		x.Rule = r.cfg.Name
-		if x.Reason = r.misfit(e, provider, rs.scope.Prefixed); x.Reason != "" {
+		if x.Reason = r.misfit(e, provider, rs.scope.Prefixed, graph); x.Reason != "" {
 			continue
 		}
 		vars["context"] = map[string]any{"base_url": rs.scope.BaseURL, "rule": r.cfg.Name}
@@ -375,11 +379,11 @@ func (r *rule) back(e *oslc.Event, provider string) bool {
 	return e.Hops > 0 && (slices.Contains(e.Via, r.cfg.Do.Tool) || provider == r.cfg.Do.Tool)
 }
 
-func (r *rule) fits(e *oslc.Event, provider string) bool {
+func (r *rule) fits(e *oslc.Event, provider string, graph func() *rdf.Graph) bool {
 	if r.cfg.On.Provider != provider || !r.fitsKind(e) {
 		return false
 	}
-	return len(r.where) == 0 || r.unmet(e) < 0
+	return len(r.where) == 0 || r.unmet(e, graph()) < 0
 }
 
 func (r *rule) fitsKind(e *oslc.Event) bool {
@@ -389,8 +393,8 @@ func (r *rule) fitsKind(e *oslc.Event) bool {
 
 // unmet returns the index of the first condition that neither the resource nor the
 // event fulfils, -1 when all are fulfilled.
-func (r *rule) unmet(e *oslc.Event) int {
-	g, event, subject := e.Graph(), rdf.NewIRI(e.URI()), rdf.NewIRI(e.Subject)
+func (r *rule) unmet(e *oslc.Event, g *rdf.Graph) int {
+	event, subject := rdf.NewIRI(e.URI()), rdf.NewIRI(e.Subject)
 	for i := range r.where {
 		if t := &r.where[i]; !t.Match(g, subject) && !t.Match(g, event) {
 			return i
@@ -400,7 +404,7 @@ func (r *rule) unmet(e *oslc.Event) int {
 }
 
 // misfit says why a rule is not for an event; empty: it is.
-func (r *rule) misfit(e *oslc.Event, provider string, prefixed func(string) string) string {
+func (r *rule) misfit(e *oslc.Event, provider string, prefixed func(string) string, graph func() *rdf.Graph) string {
 	if r.cfg.On.Provider != provider {
 		return fmt.Sprintf("on.provider: it is for %s, the event is of %s", r.cfg.On.Provider, provider)
 	}
@@ -411,7 +415,7 @@ func (r *rule) misfit(e *oslc.Event, provider string, prefixed func(string) stri
 		}
 		return fmt.Sprintf("on.events: it is for %s, the event is %s", strings.Join(r.cfg.On.Events, ", "), strings.Join(is, ", "))
 	}
-	if i := r.unmet(e); i >= 0 {
+	if i := r.unmet(e, graph()); i >= 0 {
 		one := query.Query{Where: r.where[i : i+1]}
 		return "where: " + one.Values().Get(query.ParamWhere) + " does not hold"
 	}
