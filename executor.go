@@ -190,7 +190,7 @@ func (x *executor) perform(ctx context.Context, r *oslc.Request) (oslc.Result, e
 	case ended:
 		return oslc.Result{}, errEnded
 	case cancel:
-		return x.dropped(ctx, w, r)
+		return x.dropped(ctx, w, r, 0)
 	}
 	waits := x.metrics.waiting.WithLabelValues(x.p.name)
 	waits.Inc()
@@ -227,47 +227,59 @@ func (x *executor) perform(ctx context.Context, r *oslc.Request) (oslc.Result, e
 		if _, _, err := x.wanted(ctx, r); err != nil { // who wants it
 			return oslc.Result{}, err
 		}
-		res = canceled(r, b.attempts)
-		res.Attempts = b.attempts
-		return res, nil
+		return x.dropped(ctx, w, r, b.attempts)
 	}
 }
 
-// dropped ends a request that was to be canceled when it was taken up. What an earlier
-// process may have begun is stopped, where the tool can.
-func (x *executor) dropped(ctx context.Context, w *work, r *oslc.Request) (oslc.Result, error) {
+// dropped ends a request that is not to be carried out, or not again. What an attempt
+// before may have begun is stopped, where the tool can, also during a pause.
+func (x *executor) dropped(ctx context.Context, w *work, r *oslc.Request, attempts int) (oslc.Result, error) {
+	end := canceled(r, attempts)
+	end.Attempts = attempts
 	c, can := x.p.adapter.Executor.(adapters.Canceler)
 	if !can || r.MaybeDoneAt.IsZero() {
-		return canceled(r, 0), nil
+		return end, nil
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	defer context.AfterFunc(x.ending, func() { stop(bus.ErrLeft) })()
-	var res oslc.Result
-	attempts, err := x.p.retry.Do(ctx, func(ctx context.Context) error {
-		leave, _, err := x.p.gate.enter(ctx)
-		if err != nil {
-			return err
-		}
-		defer leave()
+	retry := x.p.retry
+	retry.Attempts = min(retry.Attempts, stopAttempts)
+	res := end
+	_, err := retry.Do(ctx, func(ctx context.Context) error {
 		begun, err := c.Cancel(ctx, *r)
 		switch {
-		case errors.Is(err, oslc.Unsupported), err == nil && !begun:
-			res = canceled(r, 0)
+		case errors.Is(err, oslc.Unsupported):
+			return nil
+		case err == nil && !begun: // the tool knows of nothing
+			unheard := *r
+			unheard.MaybeDoneAt = time.Time{}
+			res = canceled(&unheard, 0)
+			res.Attempts = attempts
 			return nil
 		case err != nil && !errors.Is(err, oslc.Conflict):
 			return err
 		}
-		res, err = x.call(ctx, ctx, w, *r, x.p.limits.Retry.Timeout) // follows what was begun to its end
+		// It follows what was begun to its end.
+		if res, err = x.call(ctx, ctx, w, *r, x.p.limits.Retry.Timeout); err == nil {
+			res.Attempts = attempts + 1
+		}
 		return err
 	})
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return res, context.Cause(ctx)
+	case err != nil && oslc.KindOf(err).Retryable():
+		return end, nil // nobody can say, which is what it says
 	}
-	res.Attempts = attempts
 	return res, err
 }
 
+// stopAttempts is how often a tool that is away is asked whether it has begun what is to
+// be stopped.
+const stopAttempts = 5
+
+// first reports whether this executor is the first one by name.
 func (x *executor) first() bool {
 	for _, p := range x.connections() {
 		if p.adapter.Executor != nil {
