@@ -101,6 +101,31 @@ func TestPatches_areWhatGETAnswers(t *testing.T) {
 	}
 }
 
+// TestPatches_room: of many large changes the newest ones have their patches, and the
+// document stays small.
+func TestPatches_room(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "").start()
+	rule, uri := r.create("r")
+	const changes = 60
+	for i := range changes {
+		rule["description"] = strings.Repeat(fmt.Sprint("version ", i, " "), 70)
+		r.rest(http.MethodPut, "/"+fmt.Sprint(rule["id"]), rule)
+	}
+	r.eventually("the changes", func() bool { return len(r.seenOf(uri)) >= changes+1 })
+	g := r.graph("/trs/st2")
+	bytes, patched, oldest := 0, 0, int64(changes+2)
+	for tr := range g.All() {
+		if tr.P.Value == vocab.TRSPatchRdfPatch {
+			n, _ := g.Object(tr.S, vocab.TRSOrder).Int()
+			bytes, patched, oldest = bytes+len(tr.O.Value), patched+1, min(oldest, n)
+		}
+	}
+	if bytes > 64<<10 || bytes < 32<<10 || patched >= changes || oldest != int64(changes+2-patched) {
+		t.Errorf("%d changes have patches of %d bytes, down to order %d of %d", patched, bytes, oldest, changes+1)
+	}
+}
+
 // TestPatches_off: with patches switched off events say nothing of what changed, and
 // pages have other names.
 func TestPatches_off(t *testing.T) {

@@ -18,8 +18,8 @@ type Edit struct {
 	// Text is the patch that leads from that state to the one after.
 	Text string
 	// Kept are statements of both states: the classes of the resource, and its values by
-	// predicates that the patch touches.
-	Kept *rdf.Graph
+	// predicates that the patch touches; in N-Triples.
+	Kept string
 }
 
 // A Patcher is a Store that knows what modifications did.
@@ -52,22 +52,35 @@ func (s *Server) patches(ctx context.Context, set string, after, upTo int64) (ma
 	return store.Patches(ctx, set, after, upTo)
 }
 
+// patchesInSegment is how many bytes of patches a segment has: the newest changes get
+// theirs, which is what a reader wants that keeps up. Without a limit every poll of a
+// busy set would bring ten times as much.
+const patchesInSegment = 64 << 10
+
 // addPatch says how a change leads from one answer in the syntax of the segment to the
-// next (TRS 3.0, TRS Patch).
-func (s *Server) addPatch(n rdf.Node, c Change, e Edit, f format.Format) {
-	if e.Text == "" {
+// next (TRS 3.0, TRS Patch). room is what is left for patches; the first that does not
+// fit ends it.
+func (s *Server) addPatch(n rdf.Node, c Change, e Edit, f format.Format, room *int) {
+	if e.Text == "" || *room <= 0 {
 		return
 	}
 	p, err := diff.Parse(e.Text, rdf.Limits{})
 	if err != nil {
 		return
 	}
-	p, ok := s.cfg.Patches.Patch(c.Changed, e.Kept, p)
+	kept, err := format.Parse([]byte(e.Kept), format.NTriples, "", rdf.Limits{})
+	if err != nil {
+		return
+	}
+	p, ok := s.cfg.Patches.Patch(c.Changed, kept, p)
 	if !ok {
 		return
 	}
 	text, err := p.Append(nil)
 	if err != nil || len(p) == 0 {
+		return
+	}
+	if *room -= len(text); *room < 0 {
 		return
 	}
 	n.String(vocab.TRSPatchRdfPatch, string(text)).

@@ -140,7 +140,7 @@ func (s *Server) reply(w http.ResponseWriter, r *http.Request, path, tag string,
 }
 
 // renderVersion is raised when pages are written in another way.
-const renderVersion = "2"
+const renderVersion = "3"
 
 func (s *Server) key(path, tag string, f format.Format) string {
 	return renderVersion + " " + s.cfg.BaseURL + path + " " + tag + " " + f.String()
@@ -200,13 +200,14 @@ func (s *Server) segment(ctx context.Context, g *rdf.Graph, log rdf.Term, f form
 	if err != nil {
 		return err
 	}
+	room := patchesInSegment
 	for _, c := range changes {
 		n.Link(vocab.TRSChange, "urn:uuid:"+c.Event)
 		e := g.Node("urn:uuid:"+c.Event).A(c.Kind.IRI()).
 			Link(vocab.TRSChanged, c.Changed).
 			Int(vocab.TRSOrder, c.Order).
 			Time(vocab.DCTermsCreated, c.Time)
-		s.addPatch(e, c, edits[c.Order], f)
+		s.addPatch(e, c, edits[c.Order], f, &room)
 	}
 	if after < b.Oldest || b.Oldest == 0 {
 		return nil

@@ -292,11 +292,7 @@ func (v *Views) Patches(ctx context.Context, set string, after, upTo int64) (map
 		for class := range strings.Lines(types) {
 			one.kept += "<" + one.uri + "> <" + rdf.Type + "> " + class
 		}
-		e := trs.Edit{Before: one.before, Text: one.text}
-		if e.Kept, err = v.parse([]byte(one.kept)); err != nil {
-			return nil, oslc.E(op, err)
-		}
-		out[one.order] = e
+		out[one.order] = trs.Edit{Before: one.before, Text: one.text, Kept: one.kept}
 	}
 	return out, nil
 }
