@@ -21,6 +21,8 @@ import (
 
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/diff"
+	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 	"github.com/oslcbus/oslcbus/oslc/server"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 	"github.com/oslcbus/oslcbus/trs"
@@ -74,9 +76,19 @@ func serveConfig(t testing.TB, h Harness, cfg trs.Config) *site {
 	return s
 }
 
+// plain is a Representation that answers with the states as they are.
+type plain struct{}
+
+func (plain) Version() uint64 { return 1 }
+
+func (plain) Tag(_, event string, f format.Format) string { return event + "-" + f.String() }
+
+func (plain) Patch(_ string, _ *rdf.Graph, p diff.Patch) (diff.Patch, bool) { return p, true }
+
 // swap serves a store, also a reopened one, under the site's address.
 func (s *site) swap(h Harness, cfg trs.Config) {
 	cfg.BaseURL, cfg.Store = s.URL, h.Store()
+	cfg.Patches = plain{}
 	ts := trs.NewServer(cfg)
 	mux := http.NewServeMux()
 	handle := func(pattern string, fn func(w http.ResponseWriter, r *http.Request) error) {

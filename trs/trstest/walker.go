@@ -9,6 +9,7 @@ import (
 
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/diff"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
@@ -48,6 +49,8 @@ type change struct {
 	uri, changed string
 	kind         oslc.Change
 	order        int64
+
+	before, after string // entity tags of its patch
 }
 
 // replay applies the whole change log to an empty set.
@@ -113,6 +116,7 @@ func (w *Walker) walkLog(t testing.TB, seen *Seen, g *rdf.Graph, log rdf.Term) {
 		}
 		previous := g.Objects(log, vocab.TRSPrevious)
 		if len(previous) == 0 || previous[0].Value == rdf.Nil {
+			seen.chain(t)
 			return
 		}
 		if len(previous) > 1 {
@@ -146,7 +150,25 @@ func (w *Walker) event(t testing.TB, g *rdf.Graph, e rdf.Term) change {
 	if c.kind == 0 {
 		t.Errorf("S06: %s has no type of change", e.Value)
 	}
+	text := g.Value(e, vocab.TRSPatchRdfPatch)
+	c.before, c.after = g.Value(e, vocab.TRSPatchBeforeETag), g.Value(e, vocab.TRSPatchAfterETag)
+	if _, err := diff.Parse(text, rdf.Limits{}); err != nil || (text == "") != (c.before == "") || (text == "") != (c.after == "") || text != "" && c.kind != oslc.Modification {
+		t.Errorf("S28: the %v %s has the patch %q from %q to %q: %v", c.kind, e.Value, text, c.before, c.after, err)
+	}
 	return c
+}
+
+// chain checks that patches follow each other: what one leads to is what the next one of
+// the resource begins with.
+func (s *Seen) chain(t testing.TB) {
+	t.Helper()
+	last := map[string]change{}
+	for _, c := range slices.Backward(s.log) {
+		if was := last[c.changed]; c.before != "" && was.after != "" && was.after != c.before {
+			t.Errorf("S28: the patch of %s leads to %q, and the next one begins with %q", was.uri, was.after, c.before)
+		}
+		last[c.changed] = c
+	}
 }
 
 func (w *Walker) walkBase(t testing.TB, seen *Seen, base string) {
