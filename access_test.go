@@ -115,7 +115,7 @@ access:
 	})
 	t.Run("closed", func(t *testing.T) {
 		t.Parallel()
-		for _, path := range []string{"/", "/metrics", "/services/catalog", "/services/st2", "/services/st2/changeRequests", "/services/st2/changeRequests/1", "/trs/st2", "/trs/st2/base", "/trs/nothing", "/debug/pprof/"} {
+		for _, path := range []string{"/", "/metrics", "/services/catalog", "/services/st2", "/services/st2/changeRequests", "/services/st2/changeRequests/1", "/trs/st2", "/trs/st2/base", "/trs/nothing", "/skipped", "/events/subscriptions", "/debug/pprof/"} {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
 				if resp, _ := r.do(method, path); resp.StatusCode != http.StatusUnauthorized {
 					t.Errorf("%s %s: %s, want 401", method, path, resp.Status)
@@ -123,6 +123,18 @@ access:
 			}
 			if resp, body := r.get(path, "Authorization", "Bearer ops-token"); resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden {
 				t.Errorf("GET %s as an administrator: %s: %s", path, resp.Status, body)
+			}
+		}
+	})
+	t.Run("for administrators", func(t *testing.T) {
+		t.Parallel()
+		for path, method := range map[string]string{
+			subscriptions: http.MethodGet, subscriptions + "/x": http.MethodDelete, subscriptions + "/x/test": http.MethodPost, "/trs/st2/repair": http.MethodPost,
+		} {
+			for header, want := range map[string]int{"": http.StatusUnauthorized, "Bearer " + token: http.StatusForbidden} {
+				if resp, _ := r.do(method, path, "Authorization", header, "Content-Type", "application/json"); resp.StatusCode != want {
+					t.Errorf("%s %s with %q: %s, want %d", method, path, header, resp.Status, want)
+				}
 			}
 		}
 	})
