@@ -81,14 +81,21 @@ func (c *sqlText) terms(w query.Where, resource, node string, own bool, but *que
 
 func (c *sqlText) term(t *query.Term, resource, node string, own bool) error {
 	c.n++
-	f := fmt.Sprintf("f%d", c.n)
-	c.add(fmt.Sprintf(` AND EXISTS (SELECT 1 FROM view_fact %[1]s WHERE %[1]s.resource=%[2]s AND %[1]s.node=%[3]s`, f, resource, node))
+	f, index := fmt.Sprintf("f%d", c.n), ""
+	if own && along(t) {
+		index = ` INDEXED BY view_fact_value`
+	}
+	c.add(fmt.Sprintf(` AND EXISTS (SELECT 1 FROM view_fact %[1]s%[4]s WHERE %[1]s.resource=%[2]s AND %[1]s.node=%[3]s`, f, resource, node, index))
 	if t.Property != "*" {
 		ids, err := c.properties(t.Property, !own)
 		if err != nil {
 			return err
 		}
-		c.add(fmt.Sprintf(` AND %s.property IN (%s)`, f, ids))
+		if index != "" {
+			c.add(fmt.Sprintf(` AND %s.property=%s`, f, or0(ids)))
+		} else {
+			c.add(fmt.Sprintf(` AND %s.property IN (%s)`, f, ids))
+		}
 	}
 	if t.Op != query.Scoped {
 		c.add(` AND `)
@@ -107,6 +114,20 @@ func (c *sqlText) term(t *query.Term, resource, node string, own bool) error {
 	return nil
 }
 
+// along reports whether t asks for a few values: what has one of them stands together in
+// the index by value, in the order of resources, while what is known of one resource is
+// at another place for each.
+func along(t *query.Term) bool {
+	ranges, not, _ := t.Ranges()
+	if t.Op == query.Scoped || t.Property == "*" || not || len(ranges) == 0 || len(ranges) > fewValues {
+		return false
+	}
+	return !slices.ContainsFunc(ranges, func(r query.Range) bool { return !single(r) })
+}
+
+// fewValues is at how many places along looks for each resource.
+const fewValues = 4
+
 // linked selects the resource that a fact links to, and its own node.
 func linked(f string) string {
 	return fmt.Sprintf(`SELECT l.id, x'' FROM view_resource l
@@ -120,17 +141,21 @@ func (c *sqlText) compare(t *query.Term, key string) {
 	if not {
 		c.add(`NOT `)
 	}
-	c.add(`(0`)
 	var singles []any
+	between := `(`
 	for _, r := range ranges {
 		if single(r) {
 			singles = append(singles, r.From)
-		} else {
-			c.add(fmt.Sprintf(` OR (%[1]s>=? AND %[1]s<?)`, key), r.From, r.To)
+			continue
 		}
+		c.add(between+fmt.Sprintf(`(%[1]s>=? AND %[1]s<?)`, key), r.From, r.To)
+		between = ` OR `
 	}
-	if len(singles) > 0 {
-		c.add(fmt.Sprintf(` OR %s IN (?%s)`, key, strings.Repeat(`,?`, len(singles)-1)), singles...)
+	switch {
+	case len(singles) > 0:
+		c.add(between+fmt.Sprintf(`%s IN (?%s)`, key, strings.Repeat(`,?`, len(singles)-1)), singles...)
+	case len(ranges) == 0:
+		c.add(`(0`)
 	}
 	c.add(`)`)
 }
@@ -181,7 +206,8 @@ func (c *sqlText) from(w way, tier int) (id string, done *query.Term, err error)
 		if err != nil {
 			return "", nil, err
 		}
-		c.add(` FROM (SELECT DISTINCT resource FROM (`+text+`)) d WHERE 1`, in.args...)
+		// In the order of resources, in which they stand together in the indexes.
+		c.add(` FROM (SELECT resource FROM (`+text+`) GROUP BY resource) d WHERE 1`, in.args...)
 		if len(r.search) > 0 {
 			c.add(` AND EXISTS (SELECT 1 FROM view_text WHERE view_text MATCH ? AND rowid=d.resource)`, r.search[tier])
 		}
