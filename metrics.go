@@ -31,6 +31,7 @@ type metrics struct {
 	httpSeconds *prometheus.HistogramVec
 
 	subscriptions   *prometheus.GaugeVec   // state
+	deliveryLag     prometheus.Gauge
 	deliveries      *prometheus.CounterVec // outcome
 	deliverySeconds prometheus.Histogram
 	streams         prometheus.Gauge
@@ -102,6 +103,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		subscriptions: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "oslcbus_webhook_subscriptions", Help: "Subscriptions, on the replica that sends; state is active, failing, paused or disabled.",
 		}, []string{"state"}),
+		deliveryLag: f.NewGauge(prometheus.GaugeOpts{
+			Name: "oslcbus_webhook_lag_records", Help: "Records on the log that the subscription that is furthest behind has still to come to, on the replica that sends; paused and disabled ones are left out.",
+		}),
 		deliveries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "oslcbus_webhook_deliveries_total", Help: "Deliveries to subscribers that were tried; outcome is delivered or the kind of the error.",
 		}, []string{"outcome"}),

@@ -195,6 +195,22 @@ func TestPatches_followed(t *testing.T) {
 	if !strings.Contains(metrics, `oslcbus_adapter_total{adapter="far",what="patched_resource"} 5`) {
 		t.Errorf("of six changes the first is read and five are patched; it counted\n%s", lines(metrics, "oslcbus_adapter_total"))
 	}
+	// What happened while the other bus was away comes change by change.
+	before := len(other.seenOf(mirror))
+	other.halt()
+	seen := len(r.seenOf(uri))
+	for i := range 4 {
+		r.setEnabled(rule, i%2 == 1)
+	}
+	r.eventually("the changes", func() bool { return len(r.seenOf(uri)) >= seen+4 })
+	other.start()
+	other.eventually("each of them", func() bool { return len(other.seenOf(mirror)) >= before+4 })
+	state()
+	for i, e := range other.seenOf(mirror)[before:] {
+		if got := e.Resource.Value(rdf.NewIRI(mirror), vocab.St2RuleStatus); got != fmt.Sprint(i%2 == 1) {
+			t.Errorf("change %d left %s there, want %t", i, got, i%2 == 1)
+		}
+	}
 	resp, body := r.get(uri, "Accept", "text/turtle", "OSLC-Core-Version", "2.0")
 	want, err := format.Parse([]byte(body), format.Turtle, uri, rdf.Limits{})
 	if err != nil || resp.StatusCode != http.StatusOK {

@@ -27,6 +27,8 @@ const (
 	saveEvery = 250 * time.Millisecond
 	// shareEvery is the same where each is a record on a topic.
 	shareEvery = 2 * time.Second
+	// lagEvery is how often it is looked how far subscriptions are behind.
+	lagEvery = 5 * time.Second
 	// saveWithin bounds the last one, when the program stops.
 	saveWithin = 3 * time.Second
 )
@@ -103,8 +105,14 @@ func (r *hookRun) restore(cursor []byte) {
 func (r *hookRun) loop(ctx context.Context) error {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
+	defer r.e.metrics.deliveryLag.Set(0)
+	var looked time.Time
 	for {
 		wake := r.wake()
+		if now := time.Now(); now.Sub(looked) >= lagEvery {
+			looked = now
+			r.lag(ctx)
+		}
 		if err := r.reconcile(ctx); err != nil {
 			return err
 		}
@@ -118,6 +126,19 @@ func (r *hookRun) loop(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// lag shows how far the subscription is behind that is furthest.
+func (r *hookRun) lag(ctx context.Context) {
+	most := int64(0)
+	for _, s := range r.list() {
+		_, at, _ := r.get(s.ID)
+		if s.Paused || s.disabled(at) {
+			continue
+		}
+		most = max(most, r.view(ctx, &s, at).Lag)
+	}
+	r.e.metrics.deliveryLag.Set(float64(most))
 }
 
 // reconcile has a worker for each subscription that is to get events.

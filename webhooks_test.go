@@ -221,7 +221,7 @@ func TestWebhooks(t *testing.T) {
 		t.Errorf("a deleted subscription got %d more", len(all.all())-was)
 	}
 	_, metrics := r.get("/metrics")
-	for _, want := range []string{`oslcbus_webhook_deliveries_total{outcome="delivered"}`, `oslcbus_webhook_subscriptions{state="active"} 2`} {
+	for _, want := range []string{`oslcbus_webhook_deliveries_total{outcome="delivered"}`, `oslcbus_webhook_subscriptions{state="active"} 2`, "oslcbus_webhook_lag_records "} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("%s is not among\n%s", want, lines(metrics, "oslcbus_webhook"))
 		}

@@ -6,7 +6,9 @@
 // At first every member of the base; then each entry of the change log, with the
 // resource as the server tells it now. A server does not keep states: between two
 // polls several changes of a resource are one, and what ends as it was is none. A
-// deletion holds the last state that is known.
+// deletion holds the last state that is known. Where the change log has patches that
+// lead on from what is held, each change is an event of its own, with the state that it
+// left, and nothing is read.
 //
 // A resource is known on the bus under a URI of the bus, which dcterms:source leads
 // back from; the set says nothing about who may read what, so the bus shows what

@@ -14,9 +14,10 @@ import (
 // What a server answered is kept beside its entity tag once its change log has a patch
 // for the resource: later changes then need no request. Losing it costs requests.
 
-// patched returns the states that patches lead to, and leaves the others to be read.
-func (r *run) patched(ctx context.Context, events []trs.Event, uris []string) (states map[string]state, rest []string) {
-	states = map[string]state{}
+// patched returns the states that patches lead to, by resource the last one and by event
+// each, and leaves the other resources to be read.
+func (r *run) patched(ctx context.Context, events []trs.Event, uris []string) (states, each map[string]state, rest []string) {
+	states, each = map[string]state{}, map[string]state{}
 	for _, uri := range uris {
 		var of []trs.Event
 		for _, e := range events {
@@ -28,14 +29,26 @@ func (r *run) patched(ctx context.Context, events []trs.Event, uris []string) (s
 			rest = append(rest, uri)
 			continue
 		}
-		if now, ok := trs.Apply(r.held(ctx, uri), of); ok {
-			states[uri] = state{graph: now.Graph, tag: now.Tag}
-		} else {
-			rest = append(rest, uri)
+		at := r.held(ctx, uri)
+		steps := make([]trs.State, 0, len(of))
+		for i := range of {
+			now, ok := trs.Apply(at, of[i:i+1])
+			if !ok {
+				break
+			}
+			at, steps = now, append(steps, now)
 		}
+		if len(steps) < len(of) {
+			rest = append(rest, uri)
+			continue
+		}
+		for i, now := range steps {
+			each[of[i].URI] = state{graph: now.Graph, tag: now.Tag}
+		}
+		states[uri] = each[of[len(of)-1].URI]
 	}
 	r.count("patched_resource", len(states))
-	return states, rest
+	return states, each, rest
 }
 
 func hasPatch(events []trs.Event) bool {

@@ -283,7 +283,7 @@ func (r *run) changes(ctx context.Context, events []trs.Event) error {
 		}
 	}
 	slices.Sort(read)
-	patched, read := r.patched(ctx, events, read)
+	patched, each, read := r.patched(ctx, events, read)
 	states, err := r.read(ctx, read)
 	if err != nil {
 		return err
@@ -318,7 +318,11 @@ func (r *run) changes(ctx context.Context, events []trs.Event) error {
 			}
 		case last[e.Changed] == oslc.Deletion: // gone by now
 		default:
-			if event, err = r.present(ctx, e.Changed, states[e.Changed], id); err != nil {
+			st, stepwise := each[e.URI]
+			if !stepwise {
+				st = states[e.Changed]
+			}
+			if event, err = r.present(ctx, e.Changed, st, id); err != nil {
 				return err
 			}
 		}
