@@ -16,6 +16,7 @@ import (
 
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/adapters/stackstorm"
+	"github.com/oslcbus/oslcbus/bus/kafka"
 	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc"
 )
@@ -37,7 +38,7 @@ const patience = 5 * time.Minute
 //   - pump: the driver and a producer of 250 records a batch, one in flight, with
 //     no mapping, no copies of documents and nothing that survives a crash
 //   - topic: the bus, its views held back until all is on the topic; what the views
-//     then take to catch up is reported beside
+//     then take to catch up is reported beside; by the compression of the records
 //   - both: the bus, its views at work from the start
 func BenchmarkChange(b *testing.B) {
 	set, broker := testkit.Mongo(b), testkit.Kafka(b)
@@ -59,22 +60,25 @@ func BenchmarkChange(b *testing.B) {
 		ratio(b, "x-driver", &pump, &driver)
 	})
 	var folded, both spent
-	b.Run("topic", func(b *testing.B) {
-		topic := spent{}
-		for range b.N {
-			h.bus(b, broker, &topic, &folded, true)
-		}
-		topic.report(b, "change")
-		ratio(b, "x-driver", &topic, &driver)
-		ratio(b, "x-pump", &topic, &pump)
-		b.ReportMetric(folded.rate(), "views-changes/s")
-		b.ReportMetric(float64(folded.cpu.Microseconds())/float64(folded.n), "views-cpu-µs/change")
-	})
+	for _, compression := range []string{kafka.DefaultCompression, "lz4"} {
+		b.Run("topic, "+compression, func(b *testing.B) {
+			topic := spent{}
+			folded = spent{}
+			for range b.N {
+				h.bus(b, broker, compression, &topic, &folded, true)
+			}
+			topic.report(b, "change")
+			ratio(b, "x-driver", &topic, &driver)
+			ratio(b, "x-pump", &topic, &pump)
+			b.ReportMetric(folded.rate(), "views-changes/s")
+			b.ReportMetric(float64(folded.cpu.Microseconds())/float64(folded.n), "views-cpu-µs/change")
+		})
+	}
 	b.Run("both", func(b *testing.B) {
 		both = spent{}
 		catchUp := spent{}
 		for range b.N {
-			h.bus(b, broker, &both, &catchUp, false)
+			h.bus(b, broker, kafka.DefaultCompression, &both, &catchUp, false)
 		}
 		both.report(b, "change")
 		ratio(b, "x-pump", &both, &pump)
@@ -261,7 +265,7 @@ func (h *history) drive(b *testing.B, s *spent) {
 // bus runs a bus until all is on the topic and in the views. What it took until
 // the last change was on the topic goes to topic, what the views took from then
 // on to views. With hold the views begin to work only then.
-func (h *history) bus(b *testing.B, broker *testkit.KafkaBroker, topic, views *spent, hold bool) {
+func (h *history) bus(b *testing.B, broker *testkit.KafkaBroker, compression string, topic, views *spent, hold bool) {
 	b.Helper()
 	h.run++
 	name := fmt.Sprintf("%schange%d", broker.Name, h.run)
@@ -288,11 +292,11 @@ func (h *history) bus(b *testing.B, broker *testkit.KafkaBroker, topic, views *s
 		return ad, nil
 	}}
 	stop := startBus(b, fmt.Sprintf(`
-kafka: {brokers: [%q], prefix: %q}
+kafka: {brokers: [%q], prefix: %q, compression: %s}
 requests: {topic: %q}
 connections:
   st2: {type: st2, topic: %q}
-`, broker.Addr, name, name+"_bus", name), registry, observe)
+`, broker.Addr, name, compression, name+"_bus", name), registry, observe)
 	defer stop()
 	wait(b, source.done, "the topic")
 	topic.add(source.begun, source.ended, changes)
