@@ -30,7 +30,7 @@ type metrics struct {
 	http        *prometheus.CounterVec // route, code
 	httpSeconds *prometheus.HistogramVec
 
-	subscriptions   *prometheus.GaugeVec   // state
+	subscriptions   *prometheus.GaugeVec // state
 	deliveryLag     prometheus.Gauge
 	deliveries      *prometheus.CounterVec // outcome
 	deliverySeconds prometheus.Histogram

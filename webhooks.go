@@ -288,6 +288,10 @@ func (w *worker) work(ctx context.Context, p *provider) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errSuperseded) {
+			<-ctx.Done() // another worker takes over, or none
+			return
+		}
 		if errors.Is(err, oslc.Gone) {
 			w.disable(fmt.Errorf("events from its place on are not kept any more: resume it from now, and read the tracked resource set: %w", err))
 			return
@@ -391,7 +395,10 @@ func (w *worker) message(p *provider, d bus.Delivery) (bus.Message, bool) {
 	return m, true
 }
 
-var errDisabled = errors.New("the subscriber is left alone")
+var (
+	errDisabled   = errors.New("the subscriber is left alone")
+	errSuperseded = errors.New("the subscription was changed")
+)
 
 // deliver sends a message until the subscriber has taken it. It fails when ctx ends or
 // the subscriber is left alone: it said that it wants nothing more, or failed for too
@@ -406,6 +413,9 @@ func (w *worker) deliver(ctx context.Context, m bus.Message) error {
 	for {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if now, _, err := w.get(w.s.ID); err != nil || now.Version != w.s.Version {
+			return errSuperseded // who paused it is told nothing more after the answer
 		}
 		sent, err := w.send(ctx, &w.s, m)
 		if ctx.Err() != nil {

@@ -277,6 +277,10 @@ func TestWebhooks_failing(t *testing.T) {
 	r.eventually("what it missed", func() bool { return len(h.all()) >= 4 && state("active")() })
 	// Resumed from now it gets what happens from then on.
 	r.call(http.MethodPost, path+"/pause", nil, http.StatusOK)
+	r.eventually("the views to have what was delivered", func() bool {
+		all, e := h.all(), r.seenOf(uri)
+		return len(e) > 0 && e[len(e)-1].ID == all[len(all)-1].id
+	})
 	seen := len(r.seenOf(uri))
 	r.setEnabled(rule, false)
 	r.eventually("the event", func() bool { return len(r.seenOf(uri)) > seen })
