@@ -44,7 +44,7 @@ type program struct {
 func commands() []command {
 	return []command{
 		{"serve", "run the bus", "[-config FILE] [-listen ADDR] [-data DIR] [-log LEVEL]", serve},
-		{"demo", "run the bus on sandbox tools, with nothing else needed", "[-listen ADDR] [-data DIR] [-script] [-o text|json]", demo},
+		{"demo", "run the bus on sandbox tools, with nothing else needed", "[-listen ADDR] [-data DIR] [-script] [-o text|json] [-log LEVEL]", demo},
 		{"check", "check a configuration without connecting to anything", "[-o text|json] FILE", check},
 		{"token", "make an API token, or the hash of a password", "new [-file FILE [-keep]]|hash [-o text|json]", token},
 		{"ready", "ask a running bus whether it works", "[-within TIME] URL", ready},
@@ -54,7 +54,7 @@ func commands() []command {
 		{"dlq", "look after what was set aside", "list|show|retry|drop", dlq},
 		{"subscriptions", "have events sent to other programs", "list|show|create|test|pause|resume|delete", subscriptions},
 		{"rdf", "convert, compare and check RDF documents", "convert|compare|canon|validate", rdfCommand},
-		{"probe", "check how a server keeps to OSLC", "[-write] [-body FILE] [-user NAME -password-file FILE | -token-file FILE] [-level must|should|may] [-o text|json] URL", probeServer},
+		{"probe", "check how a server keeps to OSLC", "[-write] [-body FILE] [-user NAME -password-file FILE | -token-file FILE] [-level must|should|may] [-check IDS] [-timeout TIME] [-o text|json] URL", probeServer},
 		{"trs", "check tracked resource sets, and mend those of this bus", "verify|repair|skipped", trsCommand},
 		{"sandbox", "run a stand-in of a tool by itself", "[-listen ADDR] [-data DIR] [-project KEY] jira|stackstorm", standIn},
 		{"version", "say which version this is", "[-o text|json]", version},
@@ -120,7 +120,7 @@ func exitCode(p *program, err error) int {
 func help(w io.Writer) {
 	fmt.Fprintf(w, "oslcbus is an event-driven integration bus for the tools of a software life cycle.\n\nUsage:\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  oslcbus %-8s %s\n", c.name, c.summary)
+		fmt.Fprintf(w, "  oslcbus %-13s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, `
 "oslcbus COMMAND -h" tells the flags of a command. With -o json the answer is one
@@ -135,12 +135,17 @@ var (
 	errClosedPipe = errors.New("nobody reads the output")
 )
 
+// below are the commands of two words.
+func below() []command {
+	return slices.Concat(requestsCommands(), connectionsCommands(), rulesCommands(), dlqCommands(), subscriptionCommands(), rdfCommands(), trsCommands())
+}
+
 // flags returns the flag set of a command; its own usage text names the command.
 func flags(p *program, name string) *flag.FlagSet {
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.SetOutput(p.err)
 	f.Usage = func() {
-		for _, c := range slices.Concat(commands(), rdfCommands(), requestsCommands(), rulesCommands(), dlqCommands(), subscriptionCommands(), trsCommands()) {
+		for _, c := range slices.Concat(commands(), below()) {
 			if c.name == name {
 				fmt.Fprintf(f.Output(), "usage: oslcbus %s %s\n\n%s%s.\n\n", c.name, c.usage, strings.ToUpper(c.summary[:1]), c.summary[1:])
 			}
@@ -150,19 +155,30 @@ func flags(p *program, name string) *flag.FlagSet {
 	return f
 }
 
-// parse parses args, of which as many must be left over as names are given.
-func parse(f *flag.FlagSet, args []string, names ...string) error {
+// parseFlags parses args, of which any number may be left over. Help that is asked
+// for is the answer, so it goes to standard output.
+func parseFlags(f *flag.FlagSet, args []string) error {
 	if slices.Contains(args, "-h") || slices.Contains(args, "-help") || slices.Contains(args, "--help") {
 		f.SetOutput(os.Stdout)
 	}
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+	err := f.Parse(args)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return errUsage
+}
+
+// parse parses args, of which as many must be left over as names are given.
+func parse(f *flag.FlagSet, args []string, names ...string) error {
+	if err := parseFlags(f, args); err != nil {
+		return err
 	}
 	if f.NArg() != len(names) {
-		fmt.Fprintf(f.Output(), "oslcbus %s: want %d arguments after the flags: %s\n", f.Name(), len(names), strings.Join(names, " "))
+		want := "no arguments"
+		if len(names) > 0 {
+			want = strings.Join(names, " ")
+		}
+		fmt.Fprintf(f.Output(), "oslcbus %s: want %s after the flags, not %d arguments\n", f.Name(), want, f.NArg())
 		f.Usage()
 		return errUsage
 	}

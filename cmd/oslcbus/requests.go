@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -77,11 +75,8 @@ func requestsCreate(ctx context.Context, p *program, args []string) error {
 	key := f.String("key", "", "`key` of the request: the same key is the same request")
 	wait := f.Duration("wait", 30*time.Second, "how long to wait for the result")
 	o := outputFlag(f)
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+	if err := parseFlags(f, args); err != nil {
+		return err
 	}
 	if f.NArg() == 0 {
 		fmt.Fprintf(f.Output(), "oslcbus requests create: want an ACTION, such as st2:DisableRuleAction\n")

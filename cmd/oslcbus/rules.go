@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -50,11 +49,8 @@ func rulesTest(_ context.Context, p *program, args []string) error {
 	provider := f.String("provider", "", "`name` of the connection that the events are of; default the one of the event's listener")
 	explain := f.Bool("explain", false, "say of every rule why it asks for nothing")
 	o := outputFlag(f)
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+	if err := parseFlags(f, args); err != nil {
+		return err
 	}
 	if f.NArg() == 0 || *config == "" {
 		fmt.Fprintln(f.Output(), "oslcbus rules test: want -config FILE and an EVENT or more")

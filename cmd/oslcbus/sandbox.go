@@ -50,29 +50,3 @@ func standIn(ctx context.Context, p *program, args []string) error {
 	defer cancel()
 	return errors.Join(srv.Shutdown(last), srv.Close())
 }
-
-// ready asks a running bus whether it works, for health checks where there is no
-// other program.
-func ready(ctx context.Context, p *program, args []string) error {
-	f := flags(p, "ready")
-	within := f.Duration("within", 5*time.Second, "how long the answer may take")
-	if err := parse(f, args, "URL"); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, *within)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Arg(0), nil)
-	if err != nil {
-		return oslc.E("ready", err, oslc.Invalid)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return oslc.E("ready", err, oslc.Unavailable)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return oslc.Errorf("ready", oslc.Unavailable, "%s answers %s", f.Arg(0), resp.Status)
-	}
-	fmt.Fprintln(p.out, "ready")
-	return nil
-}

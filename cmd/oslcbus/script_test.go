@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +26,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "freeport": freePort, "occupy": occupy, "ready": awaitReady, "awaits": awaits,
+			"exits": exits, "freeport": freePort, "occupy": occupy, "ready": awaitReady, "awaits": awaits, "everyhelp": everyHelp,
 		},
 	})
 }
@@ -46,6 +48,36 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("the exit code is %d, want %d", got, want)
+	}
+}
+
+// everyhelp asks each command for its help, which must begin with a line that names
+// the command and every flag of those that it lists.
+func everyHelp(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: everyhelp")
+	}
+	flagLine := regexp.MustCompile(`(?m)^  (-[a-z-]+)`)
+	for _, c := range slices.Concat(commands(), below()) {
+		exits(ts, false, slices.Concat([]string{"0", "oslcbus"}, strings.Fields(c.name), []string{"-h"}))
+		said := ts.ReadFile("stdout")
+		if !strings.ContainsAny(c.usage, "[ ") { // there are commands below it
+			for name := range strings.SplitSeq(c.usage, "|") {
+				if !strings.Contains(said, "oslcbus "+c.name+" "+name) {
+					ts.Fatalf("the help of %s says nothing of %s:\n%s", c.name, name, said)
+				}
+			}
+			continue
+		}
+		usage, rest, _ := strings.Cut(said, "\n")
+		if !strings.HasPrefix(usage, "usage: oslcbus "+c.name) {
+			ts.Fatalf("the help of %s begins with %q", c.name, usage)
+		}
+		for _, m := range flagLine.FindAllStringSubmatch(rest, -1) {
+			if !strings.Contains(usage, m[1]+" ") && !strings.Contains(usage, m[1]+"]") {
+				ts.Fatalf("the usage of %s leaves out %s: %s", c.name, m[1], usage)
+			}
+		}
 	}
 }
 
