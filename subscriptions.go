@@ -164,12 +164,39 @@ type subscription struct {
 	// From is where deliveries begin, per topic and partition, as of version Begun.
 	From  map[string][]int64 `json:"from,omitempty"`
 	Begun int                `json:"begun"`
+	// Key counts the secrets that it has had; the one before the newest signs too for a
+	// while after Rotated.
+	Key     int       `json:"key,omitempty"`
+	Rotated time.Time `json:"rotated,omitzero"`
 	// Overlay says that the rest is in the configuration.
 	Overlay bool `json:"overlay,omitempty"`
 
 	configured bool
 	secret     webhook.Secret
+	former     webhook.Secret // nil without one
 	where      query.Where
+}
+
+// formerSecret is how long deliveries are signed with the former secret too.
+const formerSecret = 24 * time.Hour
+
+// derive returns a secret of a subscription; a nil one where no key is known.
+func (h *hooks) derive(id string, n int) webhook.Secret {
+	if h.key == nil {
+		return nil
+	}
+	if n > 0 {
+		id = fmt.Sprintf("%s %d", id, n)
+	}
+	return webhook.Derive(h.key, id)
+}
+
+// secrets are those that deliveries are signed with.
+func (s *subscription) secrets(now time.Time) []webhook.Secret {
+	if s.former != nil && now.Sub(s.Rotated) < formerSecret {
+		return []webhook.Secret{s.secret, s.former}
+	}
+	return []webhook.Secret{s.secret}
 }
 
 // delivery is how far a subscription has come.
@@ -425,8 +452,9 @@ func (h *hooks) apply(ctx context.Context, d bus.Delivery) {
 			delete(h.states, s.ID)
 			return
 		}
-		if h.key != nil {
-			s.secret = webhook.Derive(h.key, s.ID)
+		s.secret = h.derive(s.ID, s.Key)
+		if s.Key > 0 {
+			s.former = h.derive(s.ID, s.Key-1)
 		}
 		h.known[s.ID] = s
 	case hookPlaceType:

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/oslcbus/oslcbus/bus"
-	"github.com/oslcbus/oslcbus/internal/webhook"
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/server"
@@ -167,7 +166,7 @@ func (h *hooks) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := h.view(r.Context(), &s, delivery{})
-	v.Secret = webhook.Derive(h.key, s.ID).Text()
+	v.Secret = h.derive(s.ID, 0).Text()
 	w.Header().Set("Location", h.uri(s.ID))
 	return writeJSONStatus(w, http.StatusCreated, v)
 }
@@ -220,7 +219,7 @@ func (h *hooks) change(ctx context.Context, id string, change func(*subscription
 	return h.put(ctx, s)
 }
 
-// act pauses, resumes and tests a subscription.
+// act pauses, resumes and tests a subscription, and gives it another secret.
 func (h *hooks) act(w http.ResponseWriter, r *http.Request) error {
 	const op = "oslcbus.subscriptions"
 	if answered, err := server.Allow(w, r, http.MethodPost); answered || err != nil {
@@ -244,18 +243,46 @@ func (h *hooks) act(w http.ResponseWriter, r *http.Request) error {
 		if err := h.change(r.Context(), id, func(s *subscription) error { s.Paused = true; return nil }); err != nil {
 			return err
 		}
+	case "rotate":
+		return h.rotate(w, r, id)
 	case "resume":
 		if err := h.resume(r.Context(), id, in.From == fromNow); err != nil {
 			return err
 		}
 	default:
-		return oslc.Errorf(op, oslc.NotFound, "a subscription can be paused, resumed and tested, not %q", what)
+		return oslc.Errorf(op, oslc.NotFound, "a subscription can be paused, resumed, tested and given another secret, not %q", what)
 	}
 	s, at, err := h.get(id)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, h.view(r.Context(), &s, at))
+}
+
+// rotate gives a subscription another secret and tells it, once.
+func (h *hooks) rotate(w http.ResponseWriter, r *http.Request, id string) error {
+	const op = "oslcbus.subscriptions"
+	err := h.change(r.Context(), id, func(s *subscription) error {
+		switch {
+		case s.configured:
+			return oslc.Errorf(op, oslc.Conflict, "the secret of subscription %q is in the configuration: change it there", id)
+		case h.key == nil:
+			return oslc.Errorf(op, oslc.Unsupported, "there is no webhooks.key_file to derive a secret from")
+		}
+		s.Key++
+		s.Rotated = time.Now().UTC()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s, at, err := h.get(id)
+	if err != nil {
+		return err
+	}
+	v := h.view(r.Context(), &s, at)
+	v.Secret = h.derive(s.ID, s.Key).Text()
+	return writeJSON(w, v)
 }
 
 // resume has deliveries begin again where they ended, or now.

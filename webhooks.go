@@ -465,7 +465,7 @@ func (h *hooks) send(ctx context.Context, s *subscription, m bus.Message) (webho
 	if s.secret == nil {
 		return webhook.Event{}, oslc.Errorf(op, oslc.Unavailable, "the secret is not known here: give webhooks.key_file, the same on every replica")
 	}
-	sent, err := h.sender.Send(ctx, s.URL, s.secret, s.Mode == modeStructured, m)
+	sent, err := h.sender.Send(ctx, s.URL, s.Mode == modeStructured, m, s.secrets(time.Now())...)
 	if ctx.Err() == nil {
 		outcome := "delivered"
 		if err != nil {

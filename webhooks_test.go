@@ -185,6 +185,18 @@ func TestWebhooks(t *testing.T) {
 	if s := fmt.Sprint(r.call(http.MethodGet, path, nil, 200), r.call(http.MethodGet, subscriptions, nil, 200)); strings.Contains(s, "secret") || strings.Contains(s, all.secret) {
 		t.Errorf("the secret is told again: %s", s)
 	}
+	// Another secret is told once; for a while the former one is good too.
+	former := all.secret
+	other, _ := r.call(http.MethodPost, path+"/rotate", nil, http.StatusOK)["secret"].(string)
+	if other == "" || other == former {
+		t.Errorf("the secret was %q and is %q", former, other)
+	}
+	if s := r.call(http.MethodPost, path+"/test", nil, http.StatusOK); s["delivered"] != true { // the subscriber checks by the former one
+		t.Errorf("the test says %v", s)
+	}
+	all.mu.Lock()
+	all.secret, all.took = other, all.took[:2]
+	all.mu.Unlock()
 	// While the bus is away the subscriber misses nothing, and gets nothing twice.
 	r.halt()
 	r.setEnabled(rule, true)
@@ -323,6 +335,7 @@ func TestWebhooks_configured(t *testing.T) {
 		t.Errorf("the first delivery is about %s, which happened before it was subscribed to", d.subject)
 	}
 	r.call(http.MethodDelete, path, nil, http.StatusConflict)
+	r.call(http.MethodPost, path+"/rotate", nil, http.StatusConflict)
 	h.answer(http.StatusForbidden)
 	r.setEnabled(rule, false)
 	r.eventually("it to be left alone", state("disabled")) // after failing for a second

@@ -52,7 +52,7 @@ func commands() []command {
 		{"connections", "see the limits of connections, and pause them", "list|pause|resume", connections},
 		{"rules", "try rules without asking for anything", "test", rules},
 		{"dlq", "look after what was set aside", "list|show|retry|drop", dlq},
-		{"subscriptions", "have events sent to other programs", "list|show|create|test|pause|resume|delete", subscriptions},
+		{"subscriptions", "have events sent to other programs", "list|show|create|test|pause|resume|rotate|delete", subscriptions},
 		{"rdf", "convert, compare and check RDF documents", "convert|compare|canon|validate", rdfCommand},
 		{"probe", "check how a server keeps to OSLC", "[-write] [-body FILE] [-user NAME -password-file FILE | -token-file FILE] [-level must|should|may] [-check IDS] [-timeout TIME] [-o text|json] URL", probeServer},
 		{"trs", "check tracked resource sets, and mend those of this bus", "verify|repair|skipped", trsCommand},

@@ -19,6 +19,7 @@ func subscriptionCommands() []command {
 		{"subscriptions test", "send an event that says nothing, and tell how that went", "[-url URL] [-token-file FILE] [-o text|json] ID", testSubscription},
 		{"subscriptions pause", "send nothing until it is resumed", one, subscriptionDo("pause", http.MethodPost, "/pause", "is paused")},
 		{"subscriptions resume", "go on after a pause, or where a subscriber was left alone", "[-url URL] [-token-file FILE] [-from-now] ID", resumeSubscription},
+		{"subscriptions rotate", "give it another secret, and tell that, once; for a day deliveries are signed with both", one, rotateSubscription},
 		{"subscriptions delete", "end it", one, subscriptionDo("delete", http.MethodDelete, "", "is deleted")},
 	}
 }
@@ -128,6 +129,28 @@ func subscriptionDo(name, method, path, done string) func(context.Context, *prog
 		fmt.Fprintf(p.out, "%s %s\n", f.Arg(0), done)
 		return nil
 	}
+}
+
+func rotateSubscription(ctx context.Context, p *program, args []string) error {
+	f := flags(p, "subscriptions rotate")
+	newClient := clientFlags(f)
+	if err := parse(f, args, "ID"); err != nil {
+		return err
+	}
+	c, err := newClient()
+	if err != nil {
+		return err
+	}
+	a, err := c.do(ctx, http.MethodPost, subscriptionPath(f.Arg(0))+"/rotate", "application/json", "application/json", nil)
+	if err != nil {
+		return err
+	}
+	var made struct{ Secret string }
+	if err := json.Unmarshal(a.body, &made); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.out, "%s\n", made.Secret)
+	return nil
 }
 
 func resumeSubscription(ctx context.Context, p *program, args []string) error {

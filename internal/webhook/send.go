@@ -148,11 +148,11 @@ type Event struct {
 // longestPause bounds what a subscriber can ask for with Retry-After.
 const longestPause = time.Hour
 
-// Send delivers a message once, signed where there is a secret. An error has the kind
+// Send delivers a message once, signed with each of the secrets. An error has the kind
 // NotFound when the subscriber wants nothing any more (410), Denied when its address
 // must not be called, Limited when it asks for a pause, and else Unavailable. Every
 // answer but 2xx is one, also a redirect, which is not followed.
-func (s *Sender) Send(ctx context.Context, url string, secret Secret, structured bool, m bus.Message) (Event, error) {
+func (s *Sender) Send(ctx context.Context, url string, structured bool, m bus.Message, secrets ...Secret) (Event, error) {
 	const op = "webhook.send"
 	if err := s.CheckURL(url); err != nil {
 		return Event{}, oslc.E(op, err, oslc.Denied)
@@ -165,8 +165,8 @@ func (s *Sender) Send(ctx context.Context, url string, secret Secret, structured
 	}
 	r.Header.Set("User-Agent", s.cfg.UserAgent)
 	begun := s.cfg.Now()
-	if secret != nil {
-		secret.Sign(r.Header, m.ID(), begun, body)
+	if len(secrets) > 0 {
+		Sign(r.Header, m.ID(), begun, body, secrets...)
 	}
 	resp, err := s.http.Do(r)
 	out := Event{Took: s.cfg.Now().Sub(begun)}

@@ -61,12 +61,17 @@ func (s Secret) Text() string { return secretPrefix + base64.StdEncoding.EncodeT
 // String keeps the secret out of logs and errors.
 func (s Secret) String() string { return "[secret]" }
 
-// Sign adds the headers that say who sent body, and when.
-func (s Secret) Sign(h http.Header, id string, at time.Time, body []byte) {
+// Sign adds the headers that say who sent body, and when, with a signature by each of the
+// secrets: a subscriber knows one of them.
+func Sign(h http.Header, id string, at time.Time, body []byte, secrets ...Secret) {
 	stamp := strconv.FormatInt(at.Unix(), 10)
 	h.Set(HeaderID, id)
 	h.Set(HeaderTimestamp, stamp)
-	h.Set(HeaderSignature, signatureScheme+base64.StdEncoding.EncodeToString(s.mac(id, stamp, body)))
+	var all []string
+	for _, s := range secrets {
+		all = append(all, signatureScheme+base64.StdEncoding.EncodeToString(s.mac(id, stamp, body)))
+	}
+	h.Set(HeaderSignature, strings.Join(all, " "))
 }
 
 func (s Secret) mac(id, stamp string, body []byte) []byte {

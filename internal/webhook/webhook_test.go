@@ -50,7 +50,7 @@ func TestSign(t *testing.T) {
 	s := secret(t)
 	at := time.Unix(1614265330, 0)
 	h := http.Header{}
-	s.Sign(h, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, []byte(`{"test": 2432232314}`))
+	webhook.Sign(h, "msg_p5jXN8AQM9LWM0D4loKWxJek", at, []byte(`{"test": 2432232314}`), s)
 	if got, want := h.Get(webhook.HeaderSignature), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
 		t.Errorf("the signature is %s, want %s", got, want)
 	}
@@ -73,6 +73,13 @@ func TestSign(t *testing.T) {
 	} {
 		if err := wrong(); !errors.Is(err, oslc.Denied) {
 			t.Errorf("%s: got %v, want kind denied", name, err)
+		}
+	}
+	two, other := http.Header{}, webhook.Derive([]byte("key"), "x")
+	webhook.Sign(two, "id", at, []byte(body), other, s)
+	for _, known := range []webhook.Secret{s, other} {
+		if err := known.Verify(two, []byte(body), at, time.Minute); err != nil {
+			t.Errorf("signed with two secrets: %v", err)
 		}
 	}
 	if text := fmt.Sprintf("%v %s %+v", s, s, struct{ S webhook.Secret }{s}); strings.Contains(text, "MfKQ") || !strings.Contains(text, "[secret]") {
@@ -130,7 +137,7 @@ func TestSend_modes(t *testing.T) {
 	s := sender(t, webhook.Config{Allow: []string{"127.0.0.0/8"}, UserAgent: "oslcbus test"})
 	key := secret(t)
 	for _, structured := range []bool{false, true} {
-		sent, err := s.Send(t.Context(), url, key, structured, message())
+		sent, err := s.Send(t.Context(), url, structured, message(), key)
 		if err != nil || sent.Status != http.StatusOK {
 			t.Fatal(sent, err)
 		}
@@ -184,7 +191,7 @@ func TestSend_answers(t *testing.T) {
 			}
 			w.WriteHeader(c.status)
 		})
-		sent, err := s.Send(t.Context(), url, nil, false, message())
+		sent, err := s.Send(t.Context(), url, false, message())
 		if (err == nil) != (c.want == 0) || err != nil && oslc.KindOf(err) != c.want || oslc.RetryAfter(err) != c.pause || sent.Status != c.status {
 			t.Errorf("%s: got %+v, %v, again after %v", name, sent, err, oslc.RetryAfter(err))
 		}
@@ -199,12 +206,12 @@ func TestSend_slow(t *testing.T) {
 	t.Parallel()
 	url, _ := subscriber(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	s := sender(t, webhook.Config{Allow: []string{"127.0.0.1"}, Within: 50 * time.Millisecond})
-	if _, err := s.Send(t.Context(), url, nil, false, message()); !errors.Is(err, oslc.Unavailable) {
+	if _, err := s.Send(t.Context(), url, false, message()); !errors.Is(err, oslc.Unavailable) {
 		t.Errorf("got %v, want kind unavailable", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Send(ctx, url, nil, false, message()); err == nil {
+	if _, err := s.Send(ctx, url, false, message()); err == nil {
 		t.Error("an ended context sends")
 	}
 }
@@ -227,7 +234,7 @@ func TestSend_where(t *testing.T) {
 		if err := strict.CheckURL(url); !errors.Is(err, oslc.Invalid) {
 			t.Errorf("%s: got %v, want kind invalid", url, err)
 		}
-		if _, err := strict.Send(t.Context(), url, nil, false, message()); !errors.Is(err, oslc.Denied) {
+		if _, err := strict.Send(t.Context(), url, false, message()); !errors.Is(err, oslc.Denied) {
 			t.Errorf("%s: got %v, want kind denied", url, err)
 		}
 	}
@@ -236,10 +243,10 @@ func TestSend_where(t *testing.T) {
 	}
 	// A name is looked up when it is called; this machine's own leads to itself.
 	byName := sender(t, webhook.Config{Allow: []string{"localhost"}})
-	if _, err := byName.Send(t.Context(), "http://localhost:"+port, nil, false, message()); err != nil || asked != 1 {
+	if _, err := byName.Send(t.Context(), "http://localhost:"+port, false, message()); err != nil || asked != 1 {
 		t.Errorf("a name that is allowed: %v, asked %d times", err, asked)
 	}
-	if _, err := byName.Send(t.Context(), srv.URL, nil, false, message()); !errors.Is(err, oslc.Denied) || asked != 1 {
+	if _, err := byName.Send(t.Context(), srv.URL, false, message()); !errors.Is(err, oslc.Denied) || asked != 1 {
 		t.Errorf("the address behind it: %v, asked %d times", err, asked)
 	}
 	// What counts is where a name leads, not what it looks like.
