@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -343,9 +344,12 @@ func (c *Config) complete() error {
 	if err := c.TRS.complete(fail); err != nil {
 		return err
 	}
-	host, _, err := net.SplitHostPort(c.Listen)
+	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fail("listen", "%v", err)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fail("listen", "%q has no port between 0 and 65535", c.Listen)
 	}
 	if c.BaseURL == "" {
 		c.BaseURL = "http://" + c.Listen

@@ -131,3 +131,39 @@ func TestDocumentedKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesBesideTheConfiguration: a file that a configuration names is looked for beside
+// it, wherever the program was started.
+func TestFilesBesideTheConfiguration(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"secret": "not-a-real-secret-not-a-real-secret\n",
+		"bus.yml": `
+access: {tokens: [{name: ci, role: reader, file: secret}], users: [{name: ann, role: admin, password_file: ./secret}]}
+webhooks: {subscriptions: [{name: ci, url: "https://ci.example/hooks", secret_file: secret}]}
+connections:
+  jira: {type: jira, url: "https://jira.example", user: ann, token_file: secret}
+  hook: {type: webhook, receive: {secret_file: secret, resources: [{kind: t, types: ["oslc_cm:ChangeRequest"], key: id, title: t}]}, call: {url: "https://ci.example", sign: {secret_file: secret}, actions: [{name: build, parameters: [{name: log_file}]}]}}
+rules:
+  - {name: r, on: {provider: hook}, do: {tool: hook, action: build, with: {log_file: a.log}}}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := oslcbus.LoadConfig(filepath.Join(dir, "bus.yml"), oslcbus.ConfigOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := oslcbus.New(c, oslcbus.Options{Adapters: all.Adapters()}); err != nil {
+		t.Error(err)
+	}
+	if got, want := c.Webhooks.Subscriptions[0].SecretFile, filepath.Join(dir, "secret"); got != want {
+		t.Errorf("the secret of the subscription is in %s, want %s", got, want)
+	}
+	if got := c.Rules[0].Do.With["log_file"]; got != "a.log" {
+		t.Errorf("the rule asks for the file %v, want a.log", got)
+	}
+}

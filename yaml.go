@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -85,7 +86,32 @@ func (d *document) decode(n *yaml.Node, key string, v any) error {
 		text, _, _ = strings.Cut(text, "\n")
 		return &ConfigError{d.file, line, key, errors.New(plain(text))}
 	}
+	beside(reflect.ValueOf(v), filepath.Dir(d.file))
 	return nil
+}
+
+// beside makes the files that a configuration names relative to its own folder: the
+// fields of structs whose key is file or ends in _file.
+func beside(v reflect.Value, dir string) {
+	switch k := v.Kind(); {
+	case k == reflect.Pointer && !v.IsNil():
+		beside(v.Elem(), dir)
+	case k == reflect.Slice:
+		for i := range v.Len() {
+			beside(v.Index(i), dir)
+		}
+	case k == reflect.Struct:
+		for f, field := range v.Fields() {
+			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			switch {
+			case !field.CanSet():
+			case field.Kind() != reflect.String:
+				beside(field, dir)
+			case (name == "file" || strings.HasSuffix(name, "_file")) && field.String() != "" && !filepath.IsAbs(field.String()):
+				field.SetString(filepath.Join(dir, field.String()))
+			}
+		}
+	}
 }
 
 // What YAML's tags and our types are called in errors.

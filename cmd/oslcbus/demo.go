@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -167,6 +168,13 @@ func newDemo(ctx context.Context, dir, listen string, out *printer, log *slog.Lo
 
 // bind listens on an address; one that is in use is told in words.
 func bind(ctx context.Context, addr string) (net.Listener, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return nil, oslc.Errorf("demo", oslc.Invalid, "-listen: %q is no address such as 127.0.0.1:8080", addr)
+	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, oslc.E("demo", fmt.Errorf("%w (-listen 127.0.0.1:0 takes a free port; with -data the ports of the first run are needed again)", err), oslc.Unavailable)

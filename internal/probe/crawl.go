@@ -81,6 +81,9 @@ func (p *prober) crawl(ctx context.Context) error {
 	if len(p.providers) == 0 {
 		return oslc.Errorf(op, oslc.Unavailable, "%s leads to no OSLC service provider; the last answer was: %s", p.cfg.URL, last.says())
 	}
+	if refused := p.providers[0]; !slices.ContainsFunc(p.providers, func(e *exchange) bool { return !e.refused() }) {
+		return oslc.Errorf(op, oslc.Denied, "%s: %s: say who is asking", refused.url, refused.says())
+	}
 	for _, e := range p.providers {
 		p.provider(e)
 	}

@@ -37,6 +37,11 @@ type exchange struct {
 	err         error      // no answer at all
 }
 
+// refused reports whether the server wants other credentials.
+func (e *exchange) refused() bool {
+	return e.err == nil && (e.status == http.StatusUnauthorized || e.status == http.StatusForbidden)
+}
+
 func (e *exchange) ok() bool { return e.err == nil && e.status == http.StatusOK }
 
 func (e *exchange) mediaType() string {

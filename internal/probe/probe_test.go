@@ -533,7 +533,18 @@ func TestNothingThere(t *testing.T) {
 	t.Parallel()
 	empty := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(empty.Close)
-	for url, kind := range map[string]oslc.Kind{empty.URL: oslc.Unavailable, "http://127.0.0.1:1/": oslc.Unavailable, "nonsense": oslc.Invalid} {
+	// A catalog that all may read, of providers that none may.
+	closed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.Header().Set("Content-Type", "text/turtle")
+		_, _ = io.WriteString(w, `@prefix oslc: <http://open-services.net/ns/core#> . <http://`+r.Host+`/> a oslc:ServiceProviderCatalog ;
+			oslc:serviceProvider <http://`+r.Host+`/a>, <http://`+r.Host+`/b> .`)
+	}))
+	t.Cleanup(closed.Close)
+	for url, kind := range map[string]oslc.Kind{empty.URL: oslc.Unavailable, closed.URL: oslc.Denied, "http://127.0.0.1:1/": oslc.Unavailable, "nonsense": oslc.Invalid} {
 		if r, err := probe.Run(t.Context(), probe.Config{URL: url}); err == nil || oslc.KindOf(err) != kind {
 			t.Errorf("%s: %v, %v", url, r, err)
 		}
