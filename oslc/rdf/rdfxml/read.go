@@ -52,6 +52,7 @@ func parse(doc, base string, lim rdf.Limits, g *rdf.Graph, f func(rdf.Triple) er
 		lim:   lim,
 		base:  stripFragment(base),
 	}
+	defer d.x.Release()
 	return d.run()
 }
 

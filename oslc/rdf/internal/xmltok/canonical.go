@@ -24,6 +24,7 @@ func IsCanonical(s string) bool {
 		return true
 	}
 	x := New("", s, rdf.Limits{}.WithDefaults(rdf.DefaultMaxDepthXML/2))
+	defer x.Release()
 	x.fragment = true
 	b, err := x.canonical(make([]byte, 0, len(s)), -1)
 	return err == nil && string(b) == s

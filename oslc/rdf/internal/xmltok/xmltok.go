@@ -7,6 +7,7 @@ package xmltok
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/internal/chars"
@@ -79,7 +80,32 @@ type Tokenizer struct {
 // New returns a Tokenizer for the document src, which is UTF-8. format is for
 // error messages; every limit of lim must be set.
 func New(format, src string, lim rdf.Limits) *Tokenizer {
-	return &Tokenizer{format: format, src: src, lim: lim, bindings: 1}
+	x := pool.Get().(*Tokenizer)
+	x.format, x.src, x.lim, x.bindings = format, src, lim, 1
+	return x
+}
+
+var pool = sync.Pool{New: func() any { return new(Tokenizer) }}
+
+// What a Tokenizer may have grown to and is still kept for the next document.
+const (
+	keepOpen  = 64
+	keepSlab  = 256
+	keepAttrs = 64
+)
+
+// Release makes the memory of x available again; neither x nor its Elem are to be
+// used after. What was handed out of the document stays good.
+func (x *Tokenizer) Release() {
+	if cap(x.open) > keepOpen || cap(x.ns) > keepOpen || cap(x.slab) > keepSlab || cap(x.Elem.Attrs) > keepAttrs {
+		return
+	}
+	clear(x.open[:cap(x.open)])
+	clear(x.ns[:cap(x.ns)])
+	clear(x.slab)
+	clear(x.Elem.Attrs[:cap(x.Elem.Attrs)])
+	*x = Tokenizer{open: x.open[:0], ns: x.ns[:0], slab: x.slab[:0], Elem: Elem{Attrs: x.Elem.Attrs[:0]}}
+	pool.Put(x)
 }
 
 // Name returns the raw name of the innermost open element.
