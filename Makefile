@@ -5,13 +5,17 @@ FUZZ    ?= 60s
 LINT     = $(GO) tool -modfile=tools/go.mod golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build demo test test-race parts lint fuzz bench chaos generate clean
+.PHONY: help build size demo test test-race parts lint fuzz bench chaos generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 build: ## build bin/oslcbus, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/oslcbus ./cmd/oslcbus
+
+size: build ## tell what the binary takes, and fail above the limits of docs/dependencies.md
+	@bytes=$$(wc -c <bin/oslcbus); modules=$$($(GO) version -m bin/oslcbus | grep -c "dep	"); \
+	  echo "bin/oslcbus: $$((bytes / 1000000)) MB, $$modules modules"; test $$bytes -le 40000000 -a $$modules -le 55
 
 demo: ## run the bus on sandbox tools, with nothing else needed
 	$(GO) run ./cmd/oslcbus demo
