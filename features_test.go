@@ -24,7 +24,7 @@ func TestDocumentedTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for row := range strings.FieldsSeq("A1 A2 A3 A4 A5 A6 A7 C1 C2 C3 C4 C5 C6 C8 E1 E2 E3 E4 E5 E6 P1 P2 P3 P4 P5 P6 P7 P8 S1 S2 S3 S4 S5 S6 T1 T2 T3 X1 X2 X3") {
+	for row := range strings.FieldsSeq("A1 A2 A3 A4 A5 A6 A7 A8 C1 C2 C3 C4 C5 C6 C7 C8 E1 E2 E3 E4 E5 E6 P1 P2 P3 P4 P5 P6 P7 P8 S1 S2 S3 S4 S5 S6 T1 T2 T3 T4 T5 T6 T7 T8 T9 X1 X2 X3") {
 		_, cells, found := strings.Cut(string(page), "\n| "+row+" | ")
 		cells, _, _ = strings.Cut(cells, "\n")
 		if columns := strings.Split(cells, " |"); !found || len(columns) < 3 || !namedTest.MatchString(columns[1]) {
