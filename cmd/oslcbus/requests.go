@@ -129,6 +129,12 @@ func requestsCreate(ctx context.Context, p *program, args []string) error {
 	return show(p, *o, []asked{row})
 }
 
+// States in which a request has its result.
+const (
+	stateComplete = "complete"
+	stateCanceled = "canceled"
+)
+
 // An asked is a request as lists show it.
 type asked struct {
 	URI     string `json:"uri"`
@@ -160,6 +166,20 @@ func (r *asked) result(g *rdf.Graph, s rdf.Term) {
 	r.Message, r.Made = g.Value(s, vocab.DCTermsDescription), g.Value(s, vocab.DCTermsReferences)
 }
 
+// ended reads the result of a request that has one.
+func (r *asked) ended(ctx context.Context, c *client) error {
+	if r.State != stateComplete && r.State != stateCanceled {
+		return nil
+	}
+	result := strings.Replace(r.URI, "/requests/", "/results/", 1)
+	g, err := c.graph(ctx, result)
+	if err != nil {
+		return err
+	}
+	r.result(g, rdf.NewIRI(result))
+	return nil
+}
+
 func shorten(iri string) string {
 	if name, ok := rdf.Compact(iri); ok {
 		return name
@@ -176,7 +196,7 @@ func show(p *program, o output, rows []asked) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
 		end := r.Verdict
-		if end == "" {
+		if end == "" || r.State == stateCanceled { // its verdict says unavailable
 			end = r.State
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", clock(r.Created), end, r.Tool, r.Action, r.Message, r.URI)
@@ -214,15 +234,9 @@ func requestsList(ctx context.Context, p *program, args []string) error {
 	}
 	slices.SortStableFunc(rows, func(a, b asked) int { return strings.Compare(b.Created, a.Created) })
 	for i := range rows {
-		if rows[i].State != "complete" && rows[i].State != "canceled" {
-			continue
-		}
-		result := strings.Replace(rows[i].URI, "/requests/", "/results/", 1)
-		g, err := c.graph(ctx, result)
-		if err != nil {
+		if err := rows[i].ended(ctx, c); err != nil {
 			return err
 		}
-		rows[i].result(g, rdf.NewIRI(result))
 	}
 	return show(p, *o, rows)
 }
@@ -257,7 +271,11 @@ func requestsCancel(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return oslc.E("requests", err, oslc.Unavailable)
 	}
-	return show(p, *o, []asked{rowOf(g, rdf.NewIRI(a.header.Get("Location")))})
+	row := rowOf(g, rdf.NewIRI(a.header.Get("Location")))
+	if err := row.ended(ctx, c); err != nil {
+		return err
+	}
+	return show(p, *o, []asked{row})
 }
 
 func requestsShow(ctx context.Context, p *program, args []string) error {
