@@ -310,6 +310,18 @@ connections:
 	r.halt()
 }
 
+// TestX2_Lag: the lag of views that have everything is nothing, however the last of it
+// came: in a batch or alone.
+func TestX2_Lag(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "").start()
+	for _, name := range []string{"a", "b", "c"} {
+		_, uri := r.create(name)
+		r.eventually("the event", func() bool { return len(r.seenOf(uri)) == 1 })
+		r.eventually("the lag to be none", r.metric(`oslcbus_views_lag_records{partition="0",topic="st2_event"} 0`))
+	}
+}
+
 func TestHTTP_Surface(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "").start()

@@ -50,13 +50,14 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 	defer rd.Close()
 	e.status.set("views "+p.name, nil)
 	pending := map[int32][]sqlite.Step{}
+	ends := map[int32]int64{} // of the partitions, as they were known last
 	var began, trimmed time.Time
 	for {
 		quiet, stop := context.WithTimeout(ctx, foldQuiet)
 		d, err := rd.Next(quiet)
 		stop()
 		if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-			if err := e.passOver(ctx, p, rd); err != nil {
+			if err := e.passOver(ctx, p, rd, ends); err != nil {
 				return err
 			}
 			if now := e.now(); now.Sub(trimmed) >= trimEvery {
@@ -84,6 +85,7 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 				return oslc.Errorf("oslcbus.fold", oslc.Invalid, "topic %s has partition %d, the configuration says %d partitions", topic, d.Partition, len(p.sets))
 			}
 			pending[d.Partition] = append(pending[d.Partition], e.step(ctx, topic, d))
+			ends[d.Partition] = d.End
 			if n++; n >= foldBatch || d.Offset+1 >= d.End && !time.Now().Before(paced) {
 				break
 			}
@@ -98,7 +100,7 @@ func (e *Engine) fold(ctx context.Context, p *provider) error {
 			if err := e.views.Apply(ctx, place, steps); err != nil {
 				return err
 			}
-			e.observe(p, partition, steps, d)
+			e.observe(p, partition, steps, ends[partition])
 			if err := e.truncate(ctx, p.sets[partition], steps); err != nil {
 				return err
 			}
@@ -136,7 +138,7 @@ func (e *Engine) trim(ctx context.Context, set string) error {
 
 // passOver moves the views past records that the driver keeps to itself, so that
 // they are known to be at the end of a topic.
-func (e *Engine) passOver(ctx context.Context, p *provider, rd bus.Reader) error {
+func (e *Engine) passOver(ctx context.Context, p *provider, rd bus.Reader, ends map[int32]int64) error {
 	r, ok := rd.(bus.Passer)
 	if !ok {
 		return nil
@@ -153,9 +155,15 @@ func (e *Engine) passOver(ctx context.Context, p *provider, rd bus.Reader) error
 		if err := e.views.Apply(ctx, place, []sqlite.Step{{Offset: passed - 1}}); err != nil {
 			return err
 		}
+		e.behind(p, int32(partition), max(0, ends[int32(partition)]-passed))
 		e.status.fold()
 	}
 	return nil
+}
+
+// behind tells how many records of a partition are not in the views.
+func (e *Engine) behind(p *provider, partition int32, records int64) {
+	e.metrics.lag.WithLabelValues(p.topic.Topic, strconv.Itoa(int(partition))).Set(float64(records))
 }
 
 func (e *Engine) step(ctx context.Context, topic string, d bus.Delivery) sqlite.Step {
@@ -172,7 +180,7 @@ func (e *Engine) step(ctx context.Context, topic string, d bus.Delivery) sqlite.
 	return s
 }
 
-func (e *Engine) observe(p *provider, partition int32, steps []sqlite.Step, newest bus.Delivery) {
+func (e *Engine) observe(p *provider, partition int32, steps []sqlite.Step, end int64) {
 	for _, s := range steps {
 		if s.Event == nil {
 			continue
@@ -185,9 +193,7 @@ func (e *Engine) observe(p *provider, partition int32, steps []sqlite.Step, newe
 			e.opts.Observe(p.name, s.Event)
 		}
 	}
-	if newest.Partition == partition {
-		e.metrics.lag.WithLabelValues(p.topic.Topic, strconv.Itoa(int(partition))).Set(float64(newest.End - steps[len(steps)-1].Offset - 1))
-	}
+	e.behind(p, partition, end-steps[len(steps)-1].Offset-1)
 	e.status.fold()
 }
 
