@@ -41,7 +41,7 @@ func TestE2_IllegalTopic(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
 		"of a connection":    "title: t\nconnections:\n  st2:\n    type: stackstorm\n    topic: two words\n    mongodb: {uri: 'mongodb://127.0.0.1/'}\n",
-		"of the bus":         "title: t\nlisten: 127.0.0.1:0\n\nrequests:\n  topic: a/b\n",
+		"of the bus":         "title: t\nlisten: 127.0.0.1:8080\n\nrequests:\n  topic: a/b\n",
 		"too long":           "title: t\n\n\nrequests:\n  topic: " + strings.Repeat("a", 241) + "\n",
 		"one that is taken":  "connections:\n  st2:\n    type: stackstorm\n    mongodb: {uri: 'mongodb://127.0.0.1/'}\n    topic: bus_event\n",
 		"the parent's name":  "title: t\n\n\nrequests:\n  topic: ..\n",

@@ -348,13 +348,17 @@ func (c *Config) complete() error {
 	if err != nil {
 		return fail("listen", "%v", err)
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
 		return fail("listen", "%q has no port between 0 and 65535", c.Listen)
 	}
 	if c.BaseURL == "" {
 		c.BaseURL = "http://" + c.Listen
 		if host == "" || net.ParseIP(host).IsUnspecified() {
 			return fail("base_url", "%q is reached under many names: say under which one in base_url", c.Listen)
+		}
+		if number == 0 {
+			return fail("base_url", "port 0 of %q is another one at each start: say in base_url which address is in the URIs", c.Listen)
 		}
 	}
 	// One variable may hold several brokers; one that is not set leaves an empty

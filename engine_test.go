@@ -133,7 +133,7 @@ func TestC5_StateUnwritable(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e, err := oslcbus.New(oslcbus.Config{Data: filepath.Join(dir, "file", "below"), Listen: "127.0.0.1:0"}, oslcbus.Options{})
+	e, err := oslcbus.New(oslcbus.Config{Data: filepath.Join(dir, "file", "below"), Listen: "127.0.0.1:0", BaseURL: "http://bus.example"}, oslcbus.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

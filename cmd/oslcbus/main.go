@@ -124,8 +124,8 @@ func help(w io.Writer) {
 	}
 	fmt.Fprint(w, `
 "oslcbus COMMAND -h" tells the flags of a command. With -o json the answer is one
-JSON object. Exit codes: 0 done, 1 failed, 2 wrong command line, configuration or
-input, 3 something needed is away or refuses.
+JSON object, or as they come one a line (demo). Exit codes: 0 done, 1 failed, 2 wrong
+command line, configuration or input, 3 something needed is away or refuses.
 `)
 }
 
