@@ -89,6 +89,12 @@ func inOrder(rec *bus.Record, r *oslc.Request) {
 	}
 }
 
+// forAnother reports whether a record is marked as about a request to another tool.
+func forAnother(d bus.Delivery, tool string) bool {
+	name, _, marked := strings.Cut(d.Header.Get(headerTarget), " ")
+	return marked && name != tool
+}
+
 func (e *Engine) requestEvent(r *oslc.Request, cause *oslc.Event) *oslc.Event {
 	return &oslc.Event{
 		ID: oslc.NewID("event", "request", r.ID), Change: oslc.Creation, Subject: r.URI,
