@@ -33,8 +33,12 @@ func TestExecutor_passes(t *testing.T) { // not parallel: it counts allocations
 		who, target string
 		letters     int
 	}{
-		{"a", "", 1}, {"a", "a", 1}, {"a", "b", 1},
-		{"b", "", 0}, {"b", "a", 0}, {"b", "b", 0},
+		{"a", "", 1},
+		{"a", "a", 1},
+		{"a", "b", 1},
+		{"b", "", 0},
+		{"b", "a", 0},
+		{"b", "b", 0},
 	} {
 		x := &executor{Engine: e, p: e.connection(c.who)}
 		out, err := x.handle(t.Context(), "bus_event", record(c.target))
