@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/automation"
@@ -46,6 +47,9 @@ type Options struct {
 	Observe func(provider string, e *oslc.Event)
 	// Version is what the server calls itself.
 	Version string
+	// TracerProvider makes spans of what the engine does, in the traces that the records
+	// are in; nil makes none. One of the SDK should have SpanIDs as its generator of ids.
+	TracerProvider trace.TracerProvider
 	// Now is the clock for what is kept for a time, and for how old a base is; nil means
 	// time.Now.
 	Now func() time.Time
@@ -63,6 +67,7 @@ type Engine struct {
 	reload    reload
 	guard     *guard
 	metrics   *metrics
+	tracer    *tracer // nil when nobody wants spans
 	status    *status
 	parser    format.Parser
 	kafka     kafka.Config
@@ -115,6 +120,7 @@ func New(cfg Config, opts Options) (*Engine, error) {
 		e.opts.Registerer, e.opts.Gatherer = reg, reg
 	}
 	e.metrics = newMetrics(e.opts.Registerer)
+	e.tracer = newTracer(opts.TracerProvider, opts.Version)
 	var err error
 	if e.guard, err = newGuard(cfg.Access); err != nil {
 		return nil, cfg.errorAt("access", err)
