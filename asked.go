@@ -118,7 +118,12 @@ func (a *asker) publish(ctx context.Context, r oslc.Request) error {
 		return err
 	}
 	inOrder(&rec, &r)
-	return a.append(ctx, rec, func(ctx context.Context) (bool, error) { return a.known(ctx, r.URI) })
+	began := a.e.tracer.now()
+	err = a.append(ctx, rec, func(ctx context.Context) (bool, error) { return a.known(ctx, r.URI) })
+	if err == nil {
+		a.e.tracer.asked(ctx, began, &r)
+	}
+	return err
 }
 
 // append makes a record durable, unless it is on the log: it is one of the recent ones

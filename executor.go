@@ -139,7 +139,8 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 	if r.Trace.IsZero() {
 		r.Trace = ev.Trace
 	}
-	ctx = oslc.WithTrace(ctx, r.Trace.Child("execute"))
+	ctx, sp := x.tracer.execute(ctx, &r)
+	ctx = oslc.WithTrace(ctx, sp.trace(r.Trace.Child(stepExecute)))
 	res, err := x.perform(ctx, &r)
 	if errors.Is(err, bus.ErrLeft) || errors.Is(err, errEnded) || ctx.Err() != nil {
 		if errors.Is(err, errEnded) {
@@ -164,6 +165,7 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 		verdict = "canceled"
 	}
 	x.metrics.requests.WithLabelValues(x.p.name, verdict).Inc()
+	sp.verdict(verdict, res.Attempts, err)
 	for _, ev := range x.outcome(&r, &res, ev) {
 		rec, err := x.record(ev)
 		if err != nil {
@@ -204,7 +206,8 @@ func (x *executor) perform(ctx context.Context, r *oslc.Request) (oslc.Result, e
 		var res oslc.Result
 		if err == nil {
 			waits.Dec()
-			res, err = x.call(ctx, waiting, w, *r, b.attempt())
+			within := b.attempt()
+			res, err = x.call(ctx, waiting, w, *r, b.attempts, within)
 			waits.Inc()
 			leave()
 			if err == nil || ctx.Err() != nil {
@@ -263,7 +266,7 @@ func (x *executor) dropped(ctx context.Context, w *work, r *oslc.Request, attemp
 			return err
 		}
 		// It follows what was begun to its end.
-		if res, err = x.call(ctx, ctx, w, *r, x.p.limits.Retry.Timeout); err == nil {
+		if res, err = x.call(ctx, ctx, w, *r, attempts+1, x.p.limits.Retry.Timeout); err == nil {
 			res.Attempts = attempts + 1
 		}
 		return err
@@ -291,14 +294,14 @@ func (x *executor) first() bool {
 	return false
 }
 
-// call calls the executor once. Where the request is canceled meanwhile, which
+// call calls the executor once, for the n-th time. Where the request is canceled meanwhile, which
 // waiting tells, the tool is told to stop. What takes longer than within is given up.
-func (x *executor) call(ctx, waiting context.Context, w *work, r oslc.Request, within time.Duration) (oslc.Result, error) {
+func (x *executor) call(ctx, waiting context.Context, w *work, r oslc.Request, n int, within time.Duration) (oslc.Result, error) {
 	c, can := x.p.adapter.Executor.(adapters.Canceler)
 	if !can {
 		x.works.fix(w, true)
 		defer x.works.fix(w, false)
-		return x.try(ctx, r, within)
+		return x.try(ctx, r, n, within)
 	}
 	stopping, done := context.WithCancel(ctx)
 	var telling sync.WaitGroup
@@ -319,15 +322,16 @@ func (x *executor) call(ctx, waiting context.Context, w *work, r oslc.Request, w
 			x.logger.WarnContext(ctx, "request cannot be stopped", "adapter", x.p.name, "action", r.Action, "request", r.URI, "err", err)
 		}
 	})
-	res, err := x.try(ctx, r, within)
+	res, err := x.try(ctx, r, n, within)
 	done()
 	telling.Wait()
 	return res, err
 }
 
 // try calls the executor once and counts what comes of it.
-func (x *executor) try(ctx context.Context, r oslc.Request, within time.Duration) (oslc.Result, error) {
+func (x *executor) try(ctx context.Context, r oslc.Request, n int, within time.Duration) (oslc.Result, error) {
 	started := time.Now()
+	ctx, sp := x.tracer.attempt(ctx, &r, n)
 	attempt, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	running := x.metrics.running.WithLabelValues(x.p.name)
@@ -337,6 +341,7 @@ func (x *executor) try(ctx context.Context, r oslc.Request, within time.Duration
 	if err != nil && attempt.Err() != nil && ctx.Err() == nil {
 		err = oslc.Errorf("oslcbus.execute", oslc.Unavailable, "given up after %v: %v", within.Round(time.Millisecond), err)
 	}
+	sp.end(err)
 	x.metrics.seconds.WithLabelValues(x.p.name).Observe(time.Since(started).Seconds())
 	kind := "ok"
 	if err != nil {
@@ -353,7 +358,7 @@ func (x *executor) try(ctx context.Context, r oslc.Request, within time.Duration
 // outcome are the events of a request that ended: it is complete, and there is a
 // result.
 func (x *executor) outcome(r *oslc.Request, res *oslc.Result, cause *oslc.Event) []*oslc.Event {
-	step := r.Trace.Child("execute")
+	step := r.Trace.Child(stepExecute)
 	if r.State = res.State; r.State == "" {
 		r.State = oslc.Complete
 	}

@@ -65,7 +65,10 @@ func (b *inbox) Put(ctx context.Context, batch ...adapters.Delivery) error {
 		}
 		records = append(records, rec)
 	}
-	if err := b.append(ctx, records); err != nil {
+	ctx, sp := b.e.tracer.receive(ctx, b.name, len(batch))
+	err := b.append(ctx, records)
+	sp.end(err)
+	if err != nil {
 		return &oslc.Error{Op: op, Kind: oslc.Unavailable, RetryAfter: inboxAgain, Err: fmt.Errorf("the log is away, send it again: %w", err)}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oslcbus/oslcbus"
 	"github.com/oslcbus/oslcbus/adapters"
@@ -44,6 +45,7 @@ type rig struct {
 	jiraFault func(w http.ResponseWriter, r *http.Request) bool
 
 	registry adapters.Registry // beside the adapters that there are
+	spans    trace.TracerProvider
 	now      func() time.Time
 	prepare  func(*oslcbus.Engine)           // before it runs
 	listener func(net.Listener) net.Listener // what it listens with
@@ -211,7 +213,7 @@ func (r *rig) launch() {
 	maps.Copy(registry, r.registry)
 	reg := prometheus.NewRegistry()
 	r.engine, err = oslcbus.New(cfg, oslcbus.Options{
-		Now: r.now, Adapters: registry, Listener: ln, Registerer: reg, Gatherer: reg,
+		Now: r.now, Adapters: registry, Listener: ln, Registerer: reg, Gatherer: reg, TracerProvider: r.spans,
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Observe: func(provider string, e *oslc.Event) {
 			r.mu.Lock()

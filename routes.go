@@ -282,22 +282,27 @@ func (r *recorder) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+// noRoute is the route of what no route takes.
+const noRoute = "none"
+
 // around is what applies to every request, also to those that no route takes.
 func (e *Engine) around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		rec := &recorder{ResponseWriter: w, route: "none"}
+		rec := &recorder{ResponseWriter: w, route: noRoute}
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Server", "oslcbus")
 		r = r.WithContext(oslc.WithTrace(r.Context(), oslc.TraceFromHeader(r.Header)))
+		r, sp := e.tracer.serve(r)
 		id := requestID(r)
 		h.Set("X-Request-Id", id)
 		r.Body = http.MaxBytesReader(rec, r.Body, server.MaxBody)
 		defer func() {
 			if p := recover(); p != nil {
 				if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+					sp.answered(r.Method, rec.route, rec.code)
 					panic(p)
 				}
 				e.logger.ErrorContext(r.Context(), "handler panicked", "path", r.URL.Path, "request", id, "err", p)
@@ -305,6 +310,7 @@ func (e *Engine) around(next http.Handler) http.Handler {
 					server.WriteError(rec, r, oslc.Errorf("http", oslc.Internal, "panic"))
 				}
 			}
+			sp.answered(r.Method, rec.route, rec.code)
 			e.metrics.http.WithLabelValues(rec.route, strconv.Itoa(rec.code)).Inc()
 			e.metrics.httpSeconds.WithLabelValues(rec.route).Observe(time.Since(started).Seconds())
 		}()

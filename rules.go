@@ -52,6 +52,7 @@ func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) (
 			provider = p.name
 		}
 	}
+	began := e.tracer.now()
 	matches, looped := rules.Match(ev, provider)
 	if looped {
 		e.metrics.looped.Inc()
@@ -59,6 +60,7 @@ func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) (
 	}
 	var out []bus.Record
 	for _, m := range matches {
+		in := e.tracer.judged(ctx, began, m.Rule, ev, m.Err)
 		if m.Err != nil {
 			out = append(out, e.deadLetter(ctx, topic, d, 1, m.Err))
 			continue
@@ -72,6 +74,7 @@ func (e *Engine) applyRules(ctx context.Context, topic string, d bus.Delivery) (
 		}
 		inOrder(&rec, &r)
 		out = append(out, rec)
+		e.tracer.asked(in, r.Created, &r)
 		e.logger.DebugContext(ctx, "rule asks", "rule", m.Rule, "event", ev.ID, "request", r.URI)
 	}
 	return out, nil

@@ -174,9 +174,11 @@ func (m *emitter) append(ctx context.Context, records []bus.Record) error {
 	if err := m.status.of("views " + m.p.name); errors.Is(err, oslc.Gone) {
 		return err // the topic is another one now
 	}
+	began := m.tracer.now()
 	if err := m.pub.Append(ctx, records...); err != nil {
 		return err
 	}
+	m.tracer.published(ctx, m.p.name, began, records)
 	published := 0
 	for i := range records {
 		if records[i].Topic != "" {

@@ -250,7 +250,7 @@ func (s span) answered(method, route string, code int) {
 	if s.Span == nil {
 		return
 	}
-	if route != "none" {
+	if route != noRoute {
 		s.SetName(knownMethod(method) + " " + route)
 		s.SetAttributes(attribute.String("http.route", route))
 	}

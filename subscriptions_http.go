@@ -326,7 +326,7 @@ func (h *hooks) test(w http.ResponseWriter, r *http.Request, id string) error {
 	} {
 		m.Header.Set(f.Name, f.Value)
 	}
-	sent, err := h.send(r.Context(), &s, m)
+	sent, err := h.send(r.Context(), &s, m, 1)
 	out := map[string]any{"event": m.ID(), "delivered": err == nil, "status": sent.Status, "milliseconds": sent.Took.Milliseconds()}
 	if err != nil {
 		out["error"] = err.Error()

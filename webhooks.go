@@ -414,10 +414,11 @@ func (w *worker) deliver(ctx context.Context, m bus.Message) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if now, _, err := w.get(w.s.ID); err != nil || now.Version != w.s.Version {
+		kept, before, err := w.get(w.s.ID)
+		if err != nil || kept.Version != w.s.Version {
 			return errSuperseded // who paused it is told nothing more after the answer
 		}
-		sent, err := w.send(ctx, &w.s, m)
+		sent, err := w.send(ctx, &w.s, m, before.Attempts+1)
 		if ctx.Err() != nil {
 			return ctx.Err() // what became of it is not known: it is sent again
 		}
@@ -459,13 +460,16 @@ func (w *worker) disable(reason error) {
 	w.tell()
 }
 
-// send tries a delivery once.
-func (h *hooks) send(ctx context.Context, s *subscription, m bus.Message) (webhook.Event, error) {
+// send tries a delivery once; attempt counts from 1.
+func (h *hooks) send(ctx context.Context, s *subscription, m bus.Message, attempt int) (webhook.Event, error) {
 	const op = "oslcbus.webhook"
 	if s.secret == nil {
 		return webhook.Event{}, oslc.Errorf(op, oslc.Unavailable, "the secret is not known here: give webhooks.key_file, the same on every replica")
 	}
+	ctx, sp := h.e.tracer.deliver(ctx, s.ID, m, attempt)
 	sent, err := h.sender.Send(ctx, s.URL, s.Mode == modeStructured, m, s.secrets(time.Now())...)
+	sp.status(sent.Status)
+	sp.end(err)
 	if ctx.Err() == nil {
 		outcome := "delivered"
 		if err != nil {

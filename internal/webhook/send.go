@@ -164,6 +164,7 @@ func (s *Sender) Send(ctx context.Context, url string, structured bool, m bus.Me
 		return Event{}, err
 	}
 	r.Header.Set("User-Agent", s.cfg.UserAgent)
+	oslc.SetTrace(r)
 	begun := s.cfg.Now()
 	if len(secrets) > 0 {
 		Sign(r.Header, m.ID(), begun, body, secrets...)
