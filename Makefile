@@ -2,16 +2,17 @@
 GO      ?= go
 KILLS   ?= 100
 FUZZ    ?= 60s
+TAGS    ?=
 LINT     = $(GO) tool -modfile=tools/go.mod golangci-lint
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-.PHONY: help build size demo test test-race parts lint fuzz bench chaos generate clean
+.PHONY: help build size demo test test-race test-otlp parts lint fuzz bench chaos generate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
-build: ## build bin/oslcbus, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/oslcbus ./cmd/oslcbus
+build: ## build bin/oslcbus, one static binary; TAGS=otlp exports spans
+	CGO_ENABLED=0 $(GO) build -tags "$(TAGS)" -trimpath -ldflags "-s -w" -o bin/oslcbus ./cmd/oslcbus
 
 size: build ## tell what the binary takes, and fail above the limits of docs/dependencies.md
 	@bytes=$$(wc -c <bin/oslcbus); modules=$$($(GO) version -m bin/oslcbus | grep -c "dep	"); \
@@ -26,11 +27,16 @@ test: ## run the tests; what needs a real part that is absent says so
 test-race: ## the same under the race detector
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 
+test-otlp: ## check the build that exports spans, against a receiver in the test
+	$(GO) vet -tags otlp ./cmd/oslcbus
+	$(GO) test -tags otlp -run '^TestOTLP' -timeout 5m ./cmd/oslcbus
+
 parts: ## fetch the real parts that tests run on (Kafka, MongoDB, OSLC clients) into .parts/
 	internal/testkit/parts.sh
 
 lint: ## check format, imports between packages, and the usual mistakes
 	$(LINT) run ./...
+	$(LINT) run --build-tags otlp ./cmd/oslcbus
 
 fuzz: ## fuzz every reader, FUZZ=60s each
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read d; do \

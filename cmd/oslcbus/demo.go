@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/oslcbus/oslcbus"
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/adapters/all"
@@ -85,7 +87,13 @@ func demo(ctx context.Context, p *program, args []string) error {
 		defer os.RemoveAll(tmp)
 		dir = tmp
 	}
-	d, err := newDemo(ctx, dir, *listen, &printer{w: p.out, json: *o == "json"}, logger(p.err, lv))
+	log := logger(p.err, lv)
+	tracing, done, err := spans(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer done()
+	d, err := newDemo(ctx, dir, *listen, &printer{w: p.out, json: *o == "json"}, log, tracing)
 	if err != nil {
 		return err
 	}
@@ -102,7 +110,7 @@ type demoRun struct {
 	print   *printer
 }
 
-func newDemo(ctx context.Context, dir, listen string, out *printer, log *slog.Logger) (*demoRun, error) {
+func newDemo(ctx context.Context, dir, listen string, out *printer, log *slog.Logger, tracing trace.TracerProvider) (*demoRun, error) {
 	const op = "demo"
 	d := &demoRun{print: out}
 	var at demoAddresses
@@ -162,6 +170,7 @@ func newDemo(ctx context.Context, dir, listen string, out *printer, log *slog.Lo
 	registry["sandbox-stackstorm"] = d.connect
 	d.engine, err = oslcbus.New(cfg, oslcbus.Options{
 		Adapters: registry, Logger: log, Listener: ln, Observe: d.observe, Version: buildVersion(),
+		TracerProvider: tracing,
 	})
 	return d, err
 }

@@ -56,10 +56,17 @@ func serve(ctx context.Context, p *program, args []string) error {
 	if *data != "" {
 		cfg.Data = *data
 	}
+	log := logger(p.err, lv)
+	tracing, done, err := spans(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer done()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	e, err := oslcbus.New(cfg, oslcbus.Options{
-		Adapters: all.Adapters(), Logger: logger(p.err, lv), Registerer: reg, Gatherer: reg, Version: buildVersion(),
+		Adapters: all.Adapters(), Logger: log, Registerer: reg, Gatherer: reg, Version: buildVersion(),
+		TracerProvider: tracing,
 	})
 	if err != nil {
 		return err
@@ -67,14 +74,14 @@ func serve(ctx context.Context, p *program, args []string) error {
 	again := make(chan os.Signal, 1)
 	signal.Notify(again, syscall.SIGHUP)
 	defer signal.Stop(again)
-	done := make(chan struct{})
-	defer close(done)
+	ended := make(chan struct{})
+	defer close(ended)
 	go func() {
 		for {
 			select {
 			case <-again:
 				_ = e.ReloadRules(ctx) // it is logged
-			case <-done:
+			case <-ended:
 				return
 			}
 		}
