@@ -456,8 +456,9 @@ func (e *Engine) close() error {
 func (e *Engine) supervise(ctx context.Context, name string, run func(context.Context) error) {
 	retry := bus.Retry{Min: 250 * time.Millisecond, Max: 15 * time.Second}.WithDefaults()
 	reason, attempts := "", 0
+	starting := errStarting
 	for ctx.Err() == nil {
-		e.status.set(name, errStarting)
+		e.status.set(name, starting)
 		started := time.Now()
 		err := run(ctx)
 		if ctx.Err() != nil {
@@ -471,6 +472,8 @@ func (e *Engine) supervise(ctx context.Context, name string, run func(context.Co
 		}
 		attempts++
 		e.status.set(name, err)
+		// An attempt to reach what is away takes its time: till then the reason stays.
+		starting = fmt.Errorf("%w again: %w", errStarting, err)
 		if text := err.Error(); text != reason {
 			reason = text
 			e.logger.WarnContext(ctx, "component stopped, will be started again", "component", name, "kind", oslc.KindOf(err), "err", err)
@@ -496,7 +499,9 @@ func (e *Engine) hold(ctx context.Context, name string, fn func(context.Context)
 	defer standby.Stop()
 	return h.Hold(ctx, name, func(ctx context.Context) error {
 		standby.Stop()
-		e.status.set(name, errStarting)
+		if !errors.Is(e.status.of(name), errStarting) {
+			e.status.set(name, errStarting)
+		}
 		return fn(ctx)
 	})
 }
