@@ -133,7 +133,11 @@ func (e *Engine) Explain(ev *oslc.Event, provider string) ([]automation.Explanat
 			provider = p.name
 		}
 	}
-	if !slices.Contains(names, provider) {
+	switch {
+	case slices.Contains(names, provider):
+	case provider != "":
+		return nil, oslc.Errorf("oslcbus.explain", oslc.Invalid, "no connection is called %q; the connections are: %s", provider, strings.Join(names, ", "))
+	default:
 		return nil, oslc.Errorf("oslcbus.explain", oslc.Invalid,
 			"which connection is the event of? Its listener is <%s>; the connections are: %s", ev.Listener, strings.Join(names, ", "))
 	}

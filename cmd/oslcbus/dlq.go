@@ -51,7 +51,7 @@ func dlqList(ctx context.Context, p *program, args []string) error {
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, l := range list.Letters {
-		fmt.Fprintf(w, "%s\t%s\t%s attempts\t%s\t%s\n", l.ID, clock(l.Time), l.Attempts, l.Key, strings.ReplaceAll(l.Reason, "\n", " "))
+		fmt.Fprintf(w, "%s\t%s\tattempts: %s\t%s\t%s\n", l.ID, clock(l.Time), l.Attempts, l.Key, strings.ReplaceAll(l.Reason, "\n", " "))
 	}
 	return w.Flush()
 }

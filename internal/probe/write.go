@@ -54,6 +54,9 @@ func (p *prober) create(ctx context.Context) {
 		e := p.do(ctx, http.MethodPost, f.url, body, "Content-Type", turtle, "Accept", turtle)
 		if e.status/100 != 2 {
 			p.made.reason = fmt.Sprintf("%s does not take what its shape asks for (%s): say in a file what to post", f.url, e.says())
+			if p.cfg.Body != "" {
+				p.made.reason = fmt.Sprintf("%s does not take what the file says (%s)", f.url, e.says())
+			}
 			continue
 		}
 		uri, err := resolve(f.url, e.header.Get("Location"))
