@@ -122,6 +122,23 @@ func TestSpans(t *testing.T) {
 			t.Errorf("%s: %s is %q, want %q", c.s.Name, c.name, got, c.want)
 		}
 	}
+	// Who has no spans has the same records: the ids in them are derived.
+	step := change.Trace.Child("rule rule-disabled-ticket")
+	want := []oslc.Trace{step, step.Child("execute"), step.Child("execute")}
+	ofBus := func() (out []oslc.Trace) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, s := range r.events {
+			if s.provider == "bus" {
+				out = append(out, s.event.Trace)
+			}
+		}
+		return out
+	}
+	r.eventually("request, end and result", func() bool { return len(ofBus()) >= len(want) })
+	if got := ofBus(); !slices.Equal(got, want) {
+		t.Errorf("the records are at %v, want %v", got, want)
+	}
 	mu.Lock()
 	for i, h := range heard {
 		s := attempts[min(i, 1)]
@@ -197,6 +214,29 @@ func TestSpans_deliveries(t *testing.T) {
 	}
 	if last.Parent.SpanID().String() != strings.Split(change.Trace.Parent, "-")[2] {
 		t.Errorf("the delivery is below %v, want the event's %s", last.Parent.SpanID(), change.Trace.Parent)
+	}
+}
+
+// TestSpans_received: what a tool sends is below its HTTP request, and that and the event
+// are below what the tool says that it is in.
+func TestSpans_received(t *testing.T) {
+	t.Parallel()
+	const parent, id, sender = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	r := newRig(t, githubYAML)
+	kept := r.spanned(sdktrace.WithIDGenerator(oslcbus.SpanIDs{}))
+	r.start()
+	if resp, body := r.github("opened", "0", "traceparent", parent); resp.StatusCode != http.StatusAccepted {
+		t.Fatalf("%s: %s", resp.Status, body)
+	}
+	r.eventually("the spans", func() bool {
+		return len(spansOf(kept, id, "POST ")) >= 1 && len(spansOf(kept, id, "receive github")) >= 1 && len(spansOf(kept, id, "publish github")) >= 1
+	})
+	post, receive, publish := spansOf(kept, id, "POST ")[0], spansOf(kept, id, "receive github")[0], spansOf(kept, id, "publish github")[0]
+	if post.Parent.SpanID().String() != sender || receive.Parent.SpanID() != post.SpanContext.SpanID() || publish.Parent.SpanID().String() != sender {
+		t.Errorf("above them are %v, %v and %v", post.Parent.SpanID(), receive.Parent.SpanID(), publish.Parent.SpanID())
+	}
+	if post.Name != "POST /hooks/{connection}" || attr(post, "http.response.status_code") != "202" || attr(receive, "messaging.batch.message_count") != "1" {
+		t.Errorf("the spans are %s %v and %v", post.Name, post.Attributes, receive.Attributes)
 	}
 }
 
