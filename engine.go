@@ -63,6 +63,7 @@ type Engine struct {
 	providers []*provider // the last one is the bus itself
 	rules     atomic.Pointer[automation.Rules]
 	scope     automation.Scope // of the rules
+	first     firstRules
 	watch     *ruleWatch
 	reload    reload
 	guard     *guard

@@ -159,7 +159,11 @@ func (e *Engine) reloadRules(ctx context.Context) error {
 	if err != nil {
 		return set.errorOf(err)
 	}
+	if e.rules.Load().Len() == 0 && rules.Len() > 0 {
+		e.first.begin(e.ruleInputs(ctx))
+	}
 	e.rules.Store(rules)
+	e.first.tell()
 	e.metrics.rules.Set(float64(len(set.rules)))
 	e.logger.InfoContext(ctx, "rules reloaded", "rules", len(set.rules))
 	return nil

@@ -179,3 +179,48 @@ func TestS2_OneSet(t *testing.T) {
 		}
 	}
 }
+
+// TestS2_First: rules that are read where there was none judge what comes then, over a
+// restart too, and none of what was.
+func TestS2_First(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "rules.yml")
+	r := newRig(t, fmt.Sprintf("rule_files: [%q]\nrules: []\n", file))
+	writeRules(t, file, "rules: []\n")
+	r.start()
+	off := func(name string) {
+		rule, uri := r.create(name)
+		r.setEnabled(rule, false)
+		r.eventually(name+" to be told", func() bool { return len(r.seenOf(uri)) >= 2 })
+	}
+	issues := func(want ...string) {
+		t.Helper()
+		for i := range want {
+			want[i] = "first demo." + want[i]
+		}
+		r.eventually("the issues", func() bool { return len(r.summaries()) >= len(want) })
+		if got := r.summaries(); !slices.Equal(got, want) {
+			t.Errorf("there are the issues %q, want %q", got, want)
+		}
+	}
+	off("before")
+	r.halt()
+	r.start()
+	off("after_a_restart")
+	writeRules(t, file, "rules:"+ruleOf("first"))
+	if err := r.engine.ReloadRules(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	off("one")
+	issues("one")
+	writeRules(t, file, "rules: []\n")
+	if err := r.engine.ReloadRules(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	off("with_none_again")
+	r.halt()
+	writeRules(t, file, "rules:"+ruleOf("first"))
+	r.start()
+	off("two")
+	issues("one", "two")
+}

@@ -27,6 +27,9 @@ func (e *Engine) runRules(ctx context.Context) error {
 				stage.Outputs = append(stage.Outputs, bus.DeadLetterTopic(p.topic.Topic))
 			}
 		}
+		if err := e.withoutRules(ctx, stage); err != nil {
+			return err
+		}
 		return stage.Run(ctx)
 	})
 }
