@@ -135,6 +135,24 @@ func (s *Server) describe(g *rdf.Graph, o *offer, target, at string, n int) {
 		Link(vocab.BusTarget, target)
 }
 
+// futureURI is the URI of an action as the shape of a collection names it: what may be
+// done with its resources, though perhaps not with this one now.
+func (c *collection) futureURI(o *offer) string { return c.shapeURI() + "#" + o.Name }
+
+// future adds the actions that resources of the shape may offer (oslc:futureAction). They
+// have no binding: what can be done now each resource says itself.
+func (s *Server) future(g *rdf.Graph, c *collection) {
+	for i := range s.offers {
+		o := &s.offers[i]
+		if o.tool != c.provider.Name || o.Class == "" || !slices.Contains(c.Shape.Describes, o.Class) && !slices.Contains(c.ResourceTypes, o.Class) {
+			continue
+		}
+		at := c.futureURI(o)
+		g.Node(c.shapeURI()).Link(vocab.OSLCFutureAction, at)
+		g.Node(at).A(vocab.OSLCActionClass, o.IRI).Add(vocab.DCTermsTitle, xmlText(o.Title))
+	}
+}
+
 func (s *Server) requestsURI() string {
 	return oslc.ProviderURI(s.cfg.BaseURL, s.cfg.Requests) + "/requests"
 }
@@ -180,6 +198,9 @@ func (s *Server) Act(w http.ResponseWriter, r *http.Request, name, kind, id, act
 			g := rdf.NewGraph()
 			at := actionURI(uri, action)
 			s.describe(g, o, uri, at, i)
+			if c.Shape != nil {
+				g.Node(at).Link(vocab.OSLCExecutes, c.futureURI(o))
+			}
 			o.shapeOf(at+shapeFragment).AddTo(g, "p")
 			return g, nil
 		}}.Write(w, r)

@@ -140,6 +140,8 @@ func (s *Server) Shape(w http.ResponseWriter, r *http.Request, name, kind string
 	sh.AddTo(g, "p")
 	if query {
 		c.supported(g)
+	} else {
+		s.future(g, c)
 	}
 	return Reply{Graph: Graph(g), CacheControl: "max-age=300"}.Write(w, r)
 }
