@@ -33,6 +33,9 @@ func TestA5_Future(t *testing.T) {
 	if len(titles) != 4 {
 		t.Errorf("the shape has %d actions: %q", len(titles), titles)
 	}
+	if got := r.graph(uri[len(r.url):]).Objects(rdf.NewIRI(uri), vocab.OSLCFutureAction); len(got) != 4 {
+		t.Errorf("the rule, which is a plan, leads to %v", got)
+	}
 	at := uri[len(r.url):] + "/actions/disable-rule"
 	if got := r.graph(at).Value(rdf.NewIRI(r.url+at), vocab.OSLCExecutes); got != r.url+path+"#disable-rule" {
 		t.Errorf("what can be done now is <%s>", got)

@@ -91,12 +91,20 @@ const shapeFragment = "#shape"
 func actionURI(resource, name string) string { return resource + "/actions/" + name }
 
 // offer adds the actions that a resource can be asked for now and, described, what a
-// client must send (OSLC Actions, patterns http-empty-body and automation-request).
-func (s *Server) offer(g *rdf.Graph, provider, uri string, described bool) {
+// client must send (OSLC Actions, patterns http-empty-body and automation-request). A
+// plan also leads to what may be done with it at another time (oslc:futureAction).
+func (s *Server) offer(g *rdf.Graph, c *collection, uri string, described bool) {
 	subject := rdf.NewIRI(uri)
+	plan := c.Shape != nil && g.IsA(subject, vocab.AutoAutomationPlan)
 	for i := range s.offers {
 		o := &s.offers[i]
-		if o.tool != provider || !o.available(g, subject) {
+		if o.tool != c.provider.Name || o.Class == "" || !g.IsA(subject, o.Class) {
+			continue
+		}
+		if plan && c.hasFuture(o) {
+			g.Node(uri).Link(vocab.OSLCFutureAction, c.futureURI(o))
+		}
+		if !o.available(g, subject) {
 			continue
 		}
 		at := actionURI(uri, o.Name)
@@ -139,12 +147,17 @@ func (s *Server) describe(g *rdf.Graph, o *offer, target, at string, n int) {
 // done with its resources, though perhaps not with this one now.
 func (c *collection) futureURI(o *offer) string { return c.shapeURI() + "#" + o.Name }
 
+// hasFuture reports whether the shape of the collection lists the action.
+func (c *collection) hasFuture(o *offer) bool {
+	return o.tool == c.provider.Name && o.Class != "" && (slices.Contains(c.Shape.Describes, o.Class) || slices.Contains(c.ResourceTypes, o.Class))
+}
+
 // future adds the actions that resources of the shape may offer (oslc:futureAction). They
 // have no binding: what can be done now each resource says itself.
 func (s *Server) future(g *rdf.Graph, c *collection) {
 	for i := range s.offers {
 		o := &s.offers[i]
-		if o.tool != c.provider.Name || o.Class == "" || !slices.Contains(c.Shape.Describes, o.Class) && !slices.Contains(c.ResourceTypes, o.Class) {
+		if !c.hasFuture(o) {
 			continue
 		}
 		at := c.futureURI(o)
@@ -198,7 +211,7 @@ func (s *Server) Act(w http.ResponseWriter, r *http.Request, name, kind, id, act
 			g := rdf.NewGraph()
 			at := actionURI(uri, action)
 			s.describe(g, o, uri, at, i)
-			if c.Shape != nil {
+			if c.Shape != nil && c.hasFuture(o) {
 				g.Node(at).Link(vocab.OSLCExecutes, c.futureURI(o))
 			}
 			o.shapeOf(at+shapeFragment).AddTo(g, "p")

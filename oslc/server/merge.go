@@ -17,7 +17,7 @@ import (
 var managed = []string{
 	vocab.DCTermsIdentifier, vocab.DCTermsCreated, vocab.DCTermsModified, vocab.DCTermsCreator,
 	vocab.OSLCServiceProvider, vocab.OSLCInstanceShape, vocab.OSLCModifiedBy, vocab.OSLCShortId,
-	vocab.OSLCAction, vocab.ActionsAction,
+	vocab.OSLCAction, vocab.ActionsAction, vocab.OSLCFutureAction,
 }
 
 // A merge is what a body asks for, put together with what there is.

@@ -76,7 +76,7 @@ func (s *Server) Resource(w http.ResponseWriter, r *http.Request, name, kind, id
 	old := wantsOldVersion(r)
 	reply := Reply{Tag: res.Revision, Graph: func() (*rdf.Graph, error) {
 		g := c.decorate(res.Graph, uri)
-		s.offer(g, name, uri, !old)
+		s.offer(g, c, uri, !old)
 		if old {
 			g = expressible(g)
 		}

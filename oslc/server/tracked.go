@@ -26,6 +26,7 @@ func (s *Server) Tracked() *Tracked { return &Tracked{s} }
 // offersSum tells sets of actions apart.
 func offersSum(offers []offer) uint64 {
 	h := fnv.New64a()
+	_, _ = fmt.Fprintln(h, "with actions to come") // so that answers from before are other ones
 	for i := range offers {
 		o := &offers[i]
 		_, _ = fmt.Fprintf(h, "%q %q %q %q\n", o.tool, o.Name, o.Class, o.Where) // cannot fail
@@ -67,7 +68,7 @@ func (t *Tracked) Patch(uri string, kept *rdf.Graph, p diff.Patch) (diff.Patch, 
 		}
 	}
 	// What every answer adds where the state does not say it.
-	if touched[vocab.OSLCServiceProvider] || touched[vocab.OSLCInstanceShape] || touched[vocab.OSLCAction] {
+	if touched[vocab.OSLCServiceProvider] || touched[vocab.OSLCInstanceShape] || touched[vocab.OSLCAction] || touched[vocab.OSLCFutureAction] {
 		return nil, false
 	}
 	// Other datatypes are answered than there are: two values may become one.
@@ -75,6 +76,10 @@ func (t *Tracked) Patch(uri string, kept *rdf.Graph, p diff.Patch) (diff.Patch, 
 		if expressible(g).Len() != g.Len() {
 			return nil, false
 		}
+	}
+	plan := before.IsA(subject, vocab.AutoAutomationPlan)
+	if plan != after.IsA(subject, vocab.AutoAutomationPlan) {
+		return nil, false
 	}
 	for i := range t.s.offers {
 		o := &t.s.offers[i]
@@ -90,6 +95,9 @@ func (t *Tracked) Patch(uri string, kept *rdf.Graph, p diff.Patch) (diff.Patch, 
 			}
 		}
 		class := before.IsA(subject, o.Class) != after.IsA(subject, o.Class)
+		if plan && class {
+			return nil, false // what may be done at another time changes with it
+		}
 		scoped := slices.ContainsFunc(o.where, func(term query.Term) bool { return term.Op == query.Scoped || term.Property == "*" })
 		switch {
 		case scoped || unknown > 0 && (known > 0 || class):
