@@ -2,9 +2,12 @@ package oslcbus_test
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/oslcbus/oslcbus/oslc/rdf"
+	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
 
@@ -40,4 +43,43 @@ func TestA5_Future(t *testing.T) {
 	if got := r.graph(at).Value(rdf.NewIRI(r.url+at), vocab.OSLCExecutes); got != r.url+path+"#disable-rule" {
 		t.Errorf("what can be done now is <%s>", got)
 	}
+}
+
+// TestA5_Bindings: the bindings of an action mean the same (AC03); the one that is an
+// AutomationRequest is posted as it stands in the graph, its result is found by a query
+// (AC06), and what it changed is an event like any other change (AC11).
+func TestA5_Bindings(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "").start()
+	_, uri := r.create("one")
+	r.eventually("the rule", func() bool { return len(r.seenOf(uri)) == 1 })
+	path := uri[len(r.url):]
+	g := r.graph(path + "/actions/disable-rule")
+	var request rdf.Term
+	var to string
+	for _, b := range g.Objects(rdf.NewIRI(r.url+path+"/actions/disable-rule"), vocab.OSLCBinding) {
+		if body := g.Object(b, vocab.HTTPBody); g.IsA(body, vocab.AutoAutomationRequest) {
+			request, to = body, g.Value(b, vocab.HTTPRequestURI)
+		}
+	}
+	out := rdf.NewGraph()
+	for tr := range g.About(request) {
+		out.Add(rdf.NewIRI("urn:new"), tr.P.Value, tr.O)
+	}
+	body, err := format.Append(nil, out, format.Turtle)
+	if err != nil || out.Len() < 4 {
+		t.Fatalf("the request has %d statements: %v", out.Len(), err)
+	}
+	resp, answer := r.send(http.MethodPost, to, strings.ReplaceAll(string(body), "urn:new", ""), "Content-Type", "text/turtle", "Accept", "text/turtle")
+	wantStatus(t, "the request", resp, answer, http.StatusOK, "disabled rule demo.one")
+	if r.stored(uri)["enabled"] != false {
+		t.Error("the rule is on")
+	}
+	query := "/services/bus/results?oslc.where=" + url.QueryEscape("oslc_auto:producedByAutomationRequest=<"+resp.Header.Get("Location")+">")
+	r.eventually("the result", func() bool { return len(r.graph(query).OfType(vocab.AutoAutomationResult)) == 1 })
+	result := r.graph(query)
+	if v := result.Value(result.OfType(vocab.AutoAutomationResult)[0], vocab.AutoVerdict); v != vocab.AutoPassed {
+		t.Errorf("the verdict is <%s>", v)
+	}
+	r.eventually("the change", func() bool { return len(r.seenOf(uri)) == 2 })
 }
