@@ -137,12 +137,7 @@ func TestLyoTRS(t *testing.T) {
 	}
 	wait := func(order int64) {
 		t.Helper()
-		for deadline := time.Now().Add(patience); newest() < order; {
-			if time.Now().After(deadline) {
-				t.Fatalf("waited in vain for change %d", order)
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		eventually(t, fmt.Sprintf("change %d", order), func() bool { return newest() >= order })
 	}
 	f := follow(t, set)
 	both := func(step string, most int) {
@@ -190,12 +185,7 @@ func TestLyoTRS(t *testing.T) {
 		if t0.P.Value != vocab.TRSPrevious {
 			continue
 		}
-		for deadline := time.Now().Add(patience); status(t, t0.O.Value) != http.StatusGone; {
-			if time.Now().After(deadline) {
-				t.Fatalf("<%s> was not truncated", t0.O.Value)
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		eventually(t, t0.O.Value+" to be truncated", func() bool { return status(t, t0.O.Value) == http.StatusGone })
 	}
 	both("truncation", 1) // a handler whose place is gone begins anew, once
 	both("afterwards", 1)
@@ -215,4 +205,17 @@ func status(t *testing.T, uri string) int {
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline, tick := time.After(patience), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
 }
