@@ -114,6 +114,23 @@ func (c *client) do(ctx context.Context, method, path, contentType, accept strin
 	return a, nil
 }
 
+// list reads the JSON at a path into v. For the output json it is written as it is
+// instead, and shown is true.
+func (p *program) list(ctx context.Context, c *client, path string, o output, v any) (shown bool, err error) {
+	a, err := c.do(ctx, http.MethodGet, path, "", "application/json", nil)
+	if err != nil {
+		return false, err
+	}
+	if o == "json" {
+		_, err = p.out.Write(a.body)
+		return true, err
+	}
+	if err := json.Unmarshal(a.body, v); err != nil {
+		return false, oslc.E("client", err, oslc.Unavailable)
+	}
+	return false, nil
+}
+
 // refusal is the error that an answer tells.
 func (a *answer) refusal() error {
 	said := []string{fmt.Sprint(a.status, " ", http.StatusText(a.status))}

@@ -58,17 +58,9 @@ func connectionsList(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	a, err := c.do(ctx, http.MethodGet, "/connections", "", "application/json", nil)
-	if err != nil {
-		return err
-	}
-	if *o == "json" {
-		_, err = p.out.Write(a.body)
-		return err
-	}
 	var list struct{ Connections []connection }
-	if err := json.Unmarshal(a.body, &list); err != nil {
-		return oslc.E("connections", err, oslc.Unavailable)
+	if shown, err := p.list(ctx, c, "/connections", *o, &list); shown || err != nil {
+		return err
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, one := range list.Connections {

@@ -43,21 +43,13 @@ func listSubscriptions(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	a, err := c.do(ctx, http.MethodGet, subscriptionsPath, "", "application/json", nil)
-	if err != nil {
-		return err
-	}
-	if *o == "json" {
-		_, err = p.out.Write(a.body)
-		return err
-	}
 	var list struct {
 		Subscriptions []struct {
 			ID, URL, State, LastError string
 			Lag, Delivered            int64
 		}
 	}
-	if err := json.Unmarshal(a.body, &list); err != nil {
+	if shown, err := p.list(ctx, c, subscriptionsPath, *o, &list); shown || err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)

@@ -105,22 +105,14 @@ func listSkipped(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	a, err := c.do(ctx, http.MethodGet, "/skipped", "", "application/json", nil)
-	if err != nil {
-		return err
-	}
-	if *o == "json" {
-		_, err = p.out.Write(a.body)
-		return err
-	}
 	var list struct {
 		Skipped []struct {
 			Connection, Resource, Kind, Reason, Since string
 			Tries                                     int
 		}
 	}
-	if err := json.Unmarshal(a.body, &list); err != nil {
-		return oslc.E("trs.skipped", err, oslc.Unavailable)
+	if shown, err := p.list(ctx, c, "/skipped", *o, &list); shown || err != nil {
+		return err
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, s := range list.Skipped {
