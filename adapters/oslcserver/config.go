@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -96,32 +97,25 @@ func New(cfg Config, opts adapters.Options) (*Executor, error) {
 		return nil, oslc.Errorf(op, oslc.Invalid, "servers is empty: name those that may be called")
 	}
 	for i, s := range cfg.Servers {
-		password, err := s.Password.OrFile("password", s.PasswordFile)
+		password, token, err := adapters.Credentials{
+			User: s.User, Password: s.Password, PasswordFile: s.PasswordFile, Token: s.Token, TokenFile: s.TokenFile,
+		}.Read()
 		if err != nil {
-			return nil, err
-		}
-		token, err := s.Token.OrFile("token", s.TokenFile)
-		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("servers[%d]: %w", i, err)
 		}
 		u, err := url.Parse(s.URL)
-		switch {
-		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "":
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "" {
 			return nil, oslc.Errorf(op, oslc.Invalid, "servers[%d]: url: it must be a scheme, a name and perhaps a port, such as https://rm.example", i)
-		case token != "" && (s.User != "" || password != ""):
-			return nil, oslc.Errorf(op, oslc.Invalid, "servers[%d]: user and password, or token, not both", i)
-		case (s.User == "") != (password == ""):
-			return nil, oslc.Errorf(op, oslc.Invalid, "servers[%d]: user and password belong together", i)
 		}
 		auth := ""
 		switch {
 		case token != "":
-			auth = "Bearer " + string(token)
-			x.secrets = append(x.secrets, string(token))
+			auth = "Bearer " + token
+			x.secrets = append(x.secrets, token)
 		case password != "":
-			basic := base64.StdEncoding.EncodeToString([]byte(s.User + ":" + string(password)))
+			basic := base64.StdEncoding.EncodeToString([]byte(s.User + ":" + password))
 			auth = "Basic " + basic
-			x.secrets = append(x.secrets, basic, string(password))
+			x.secrets = append(x.secrets, basic, password)
 		}
 		if _, twice := x.servers[origin(u)]; twice {
 			return nil, oslc.Errorf(op, oslc.Invalid, "servers[%d]: %s is there twice", i, s.URL)

@@ -78,11 +78,9 @@ func Build(decode func(any) error, opts adapters.Options) (adapters.Adapter, err
 // New returns the source. It does no I/O but reading the files of secrets.
 func New(cfg Config, opts adapters.Options) (*Source, error) {
 	const op = "trsfeed.new"
-	password, err := cfg.Password.OrFile("password", cfg.PasswordFile)
-	if err != nil {
-		return nil, err
-	}
-	token, err := cfg.Token.OrFile("token", cfg.TokenFile)
+	password, token, err := adapters.Credentials{
+		User: cfg.User, Password: cfg.Password, PasswordFile: cfg.PasswordFile, Token: cfg.Token, TokenFile: cfg.TokenFile,
+	}.Read()
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +88,6 @@ func New(cfg Config, opts adapters.Options) (*Source, error) {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil:
 		return nil, oslc.Errorf(op, oslc.Invalid, "url: it must be an http or https address without credentials")
-	case token != "" && (cfg.User != "" || password != ""):
-		return nil, oslc.Errorf(op, oslc.Invalid, "user and password, or token, not both")
-	case (cfg.User == "") != (password == ""):
-		return nil, oslc.Errorf(op, oslc.Invalid, "user and password belong together")
 	case cfg.Poll < 0 || cfg.Read < 0:
 		return nil, oslc.Errorf(op, oslc.Invalid, "poll and read cannot be negative")
 	}
@@ -118,7 +112,7 @@ func New(cfg Config, opts adapters.Options) (*Source, error) {
 	if client.Transport == nil {
 		client.Transport = http.DefaultTransport
 	}
-	client.Transport = &login{next: client.Transport, host: u.Host, user: cfg.User, password: string(password), token: string(token)}
+	client.Transport = &login{next: client.Transport, host: u.Host, user: cfg.User, password: password, token: token}
 	s.feed, err = trs.NewClient(trs.ClientConfig{
 		URI: cfg.URL, HTTP: client, Hosts: cfg.Hosts, Parser: format.Parser{JSONLD: processor.Parse},
 	})

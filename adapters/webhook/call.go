@@ -161,25 +161,19 @@ func NewExecutor(cfg CallConfig, opts adapters.Options) (*Executor, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fail("url: it must be an http or https address without credentials and query")
 	}
-	password, err := cfg.Password.OrFile("password", cfg.PasswordFile)
-	if err != nil {
-		return nil, err
-	}
-	token, err := cfg.Token.OrFile("token", cfg.TokenFile)
+	password, token, err := adapters.Credentials{
+		User: cfg.User, Password: cfg.Password, PasswordFile: cfg.PasswordFile, Token: cfg.Token, TokenFile: cfg.TokenFile,
+	}.Read()
 	if err != nil {
 		return nil, err
 	}
 	x := &Executor{base: strings.TrimRight(cfg.URL, "/"), cfg: cfg, opts: opts}
 	switch {
-	case token != "" && (cfg.User != "" || password != ""):
-		return fail("user and password, or token, not both")
-	case (cfg.User == "") != (password == ""):
-		return fail("user and password belong together")
 	case token != "":
-		x.auth, x.secrets = "Bearer "+string(token), append(x.secrets, string(token))
+		x.auth, x.secrets = "Bearer "+token, append(x.secrets, token)
 	case password != "":
-		basic := base64.StdEncoding.EncodeToString([]byte(cfg.User + ":" + string(password)))
-		x.auth, x.secrets = "Basic "+basic, append(x.secrets, basic, string(password))
+		basic := base64.StdEncoding.EncodeToString([]byte(cfg.User + ":" + password))
+		x.auth, x.secrets = "Basic "+basic, append(x.secrets, basic, password)
 	}
 	if cfg.Sign != nil {
 		if x.sign, err = cfg.Sign.signer(); err != nil {
