@@ -34,9 +34,11 @@ test-otlp: ## check the build that exports spans, against a receiver in the test
 parts: ## fetch the real parts that tests run on (Kafka, MongoDB, OSLC clients) into .parts/
 	internal/testkit/parts.sh
 
-lint: ## check format, imports between packages, and the usual mistakes
+lint: ## check format, imports between packages, and the usual mistakes, on each system
 	$(LINT) run ./...
 	$(LINT) run --build-tags otlp ./cmd/oslcbus
+	GOOS=windows $(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
 
 fuzz: ## fuzz every reader, FUZZ=60s each
 	@grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u | while read d; do \

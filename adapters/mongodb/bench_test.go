@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -106,11 +105,8 @@ func benchHistory(b *testing.B, db *realDB) (adapters.Cursor, bson.Timestamp) {
 
 // cpu returns the processor time of this process.
 func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	used, _ := testkit.Usage()
+	return used
 }
 
 func report(b *testing.B, used, took time.Duration, changes int) {

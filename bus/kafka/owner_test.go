@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -118,7 +117,7 @@ func TestFrozenOwner(t *testing.T) {
 		for range 3 {
 			o := startOwner(t, addr, source, topic)
 			o.until(t, "owner at")
-			if err := o.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			if err := testkit.PauseProcess(o.cmd.Process.Pid); err != nil {
 				t.Fatal(err)
 			}
 			p := own(t, l, source, topic)
@@ -129,7 +128,7 @@ func TestFrozenOwner(t *testing.T) {
 			if err := p.Append(within(t), changes(source, topic, at, at+7)...); err != nil {
 				t.Fatal(err)
 			}
-			if err := o.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			if err := testkit.ResumeProcess(o.cmd.Process.Pid); err != nil {
 				t.Fatal(err)
 			}
 			if line := o.until(t, "owner ended"); line != "owner ended: conflict" {

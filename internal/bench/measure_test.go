@@ -2,9 +2,10 @@ package bench
 
 import (
 	"slices"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oslcbus/oslcbus/internal/testkit"
 )
 
 // usage is the time and the processor time of this process at some moment.
@@ -14,12 +15,8 @@ type usage struct {
 }
 
 func now() usage {
-	u := usage{at: time.Now()}
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) == nil {
-		u.cpu = time.Duration(r.Utime.Nano() + r.Stime.Nano())
-	}
-	return u
+	cpu, _ := testkit.Usage()
+	return usage{time.Now(), cpu}
 }
 
 // spent is what a number of things took.

@@ -10,9 +10,9 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/server"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
@@ -116,9 +116,6 @@ func get(b *testing.B, srv *httptest.Server, accept string, path func(*rand.Rand
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 	b.ReportMetric(float64(size), "bytes")
 	b.ReportMetric(0, "ns/op")
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(float64(u.Maxrss)/1000, "peak-MB")
+	_, peak := testkit.Usage()
+	b.ReportMetric(float64(peak)/1e6, "peak-MB")
 }

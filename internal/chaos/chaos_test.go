@@ -173,7 +173,7 @@ func (r *replica) start() {
 	r.t.Helper()
 	r.cmd = exec.CommandContext(context.WithoutCancel(r.t.Context()), r.binary, "serve", "-config", r.config)
 	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	testkit.EndWithTest(r.cmd)
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -121,14 +120,14 @@ func (b *KafkaBroker) Restart(tb testing.TB) {
 }
 
 // Pause stops the broker with SIGSTOP: it is there and does not answer.
-func (b *KafkaBroker) Pause(tb testing.TB) { b.signal(tb, syscall.SIGSTOP) }
+func (b *KafkaBroker) Pause(tb testing.TB) { b.signal(tb, PauseProcess) }
 
 // Resume lets a paused broker go on.
-func (b *KafkaBroker) Resume(tb testing.TB) { b.signal(tb, syscall.SIGCONT) }
+func (b *KafkaBroker) Resume(tb testing.TB) { b.signal(tb, ResumeProcess) }
 
-func (b *KafkaBroker) signal(tb testing.TB, sig syscall.Signal) {
+func (b *KafkaBroker) signal(tb testing.TB, signal func(pid int) error) {
 	tb.Helper()
-	if err := syscall.Kill(b.own(tb).pid, sig); err != nil {
+	if err := signal(b.own(tb).pid); err != nil {
 		tb.Fatalf("signal Kafka: %v", err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -130,14 +129,14 @@ func (s *MongoSet) Restart(tb testing.TB, member int) {
 }
 
 // Pause stops a member with SIGSTOP: it is there and does not answer.
-func (s *MongoSet) Pause(tb testing.TB, member int) { s.signal(tb, member, syscall.SIGSTOP) }
+func (s *MongoSet) Pause(tb testing.TB, member int) { s.signal(tb, member, PauseProcess) }
 
 // Resume lets a paused member go on.
-func (s *MongoSet) Resume(tb testing.TB, member int) { s.signal(tb, member, syscall.SIGCONT) }
+func (s *MongoSet) Resume(tb testing.TB, member int) { s.signal(tb, member, ResumeProcess) }
 
-func (s *MongoSet) signal(tb testing.TB, member int, sig syscall.Signal) {
+func (s *MongoSet) signal(tb testing.TB, member int, signal func(pid int) error) {
 	tb.Helper()
-	if err := syscall.Kill(s.members[member].pid, sig); err != nil {
+	if err := signal(s.members[member].pid); err != nil {
 		tb.Fatalf("signal mongod: %v", err)
 	}
 }

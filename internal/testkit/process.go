@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -59,7 +58,7 @@ func (p *process) run(argv []string, ready func() error, patience time.Duration)
 		if err = ready(); err == nil {
 			return nil
 		}
-		if syscall.Kill(p.pid, 0) != nil {
+		if !alive(p.pid) {
 			break
 		}
 	}

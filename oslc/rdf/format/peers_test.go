@@ -1,5 +1,3 @@
-//go:build unix
-
 package format_test
 
 import (
@@ -13,11 +11,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	knakk "github.com/knakk/rdf"
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 	"github.com/oslcbus/oslcbus/oslc/rdf/ntriples"
@@ -177,23 +175,16 @@ type clock struct {
 
 func (c *clock) time(b *testing.B, triples int, f func() (int, error)) {
 	b.Helper()
-	wall, cpu := time.Now(), processorTime(b)
+	wall := time.Now()
+	cpu, _ := testkit.Usage()
 	n, err := f()
 	c.wall += time.Since(wall)
-	c.cpu += processorTime(b) - cpu
+	ended, _ := testkit.Usage()
+	c.cpu += ended - cpu
 	c.calls++
 	if err != nil || n != 0 && n != triples {
 		b.Fatalf("%d triples of %d, %v", n, triples, err)
 	}
-}
-
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func report(b *testing.B, size, triples int, ours, theirs clock) {
