@@ -114,21 +114,61 @@ func (c *client) do(ctx context.Context, method, path, contentType, accept strin
 	return a, nil
 }
 
-// list reads the JSON at a path into v. For the output json it is written as it is
-// instead, and shown is true.
-func (p *program) list(ctx context.Context, c *client, path string, o output, v any) (shown bool, err error) {
-	a, err := c.do(ctx, http.MethodGet, path, "", "application/json", nil)
-	if err != nil {
-		return false, err
+// A question is a request that the bus answers in JSON.
+type question struct {
+	method, path string
+	body         any // what is sent as JSON; nil is nothing
+}
+
+func get(path string) question { return question{method: http.MethodGet, path: path} }
+
+func post(path string, body any) question { return question{http.MethodPost, path, body} }
+
+// ask is a command that asks the bus one thing: it adds the flags of a client to f,
+// parses args, and sends what the flags and the argument ask for. want names that
+// argument; a command without one leaves it empty.
+func (p *program) ask(ctx context.Context, f *flag.FlagSet, args []string, want string, asks func(arg string) question) (*answer, error) {
+	newClient := clientFlags(f)
+	var names []string
+	if want != "" {
+		names = []string{want}
 	}
+	if err := parse(f, args, names...); err != nil {
+		return nil, err
+	}
+	c, err := newClient()
+	if err != nil {
+		return nil, err
+	}
+	q := asks(f.Arg(0))
+	var body []byte
+	if q.body != nil {
+		if body, err = json.Marshal(q.body); err != nil {
+			return nil, oslc.E("client", err)
+		}
+	}
+	media := ""
+	if q.method != http.MethodGet {
+		// The bus wants it with an empty body too: no page of another server can send
+		// it unasked.
+		media = "application/json"
+	}
+	return c.do(ctx, q.method, q.path, media, "application/json", body)
+}
+
+// read reads an answer in JSON into v.
+func (a *answer) read(v any) error {
+	return oslc.E("client", json.Unmarshal(a.body, v), oslc.Unavailable)
+}
+
+// show reads it likewise, but for the output json it is written as it is instead, and
+// shown is true.
+func (a *answer) show(w io.Writer, o output, v any) (shown bool, err error) {
 	if o == "json" {
-		_, err = p.out.Write(a.body)
+		_, err = w.Write(a.body)
 		return true, err
 	}
-	if err := json.Unmarshal(a.body, v); err != nil {
-		return false, oslc.E("client", err, oslc.Unavailable)
-	}
-	return false, nil
+	return false, a.read(v)
 }
 
 // refusal is the error that an answer tells.

@@ -2,20 +2,17 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
+	"io"
 	"net/url"
 	"text/tabwriter"
-
-	"github.com/oslcbus/oslcbus/oslc"
 )
 
 func connectionsCommands() []command {
 	return []command{
 		{"connections list", "list the connections that take requests, with their limits", "[-url URL] [-token-file FILE] [-o text|json]", connectionsList},
-		{"connections pause", "have requests to a tool wait, on every replica", "[-url URL] [-token-file FILE] [-o text|json] NAME", connectionsPause},
-		{"connections resume", "have them carried out again", "[-url URL] [-token-file FILE] [-o text|json] NAME", connectionsResume},
+		{"connections pause", "have requests to a tool wait, on every replica", "[-url URL] [-token-file FILE] [-o text|json] NAME", connectionsSet("pause")},
+		{"connections resume", "have them carried out again", "[-url URL] [-token-file FILE] [-o text|json] NAME", connectionsSet("resume")},
 	}
 }
 
@@ -49,58 +46,41 @@ func (c connection) String() string {
 
 func connectionsList(ctx context.Context, p *program, args []string) error {
 	f := flags(p, "connections list")
-	newClient := clientFlags(f)
 	o := outputFlag(f)
-	if err := parse(f, args); err != nil {
-		return err
-	}
-	c, err := newClient()
+	a, err := p.ask(ctx, f, args, "", func(string) question { return get("/connections") })
 	if err != nil {
 		return err
 	}
 	var list struct{ Connections []connection }
-	if shown, err := p.list(ctx, c, "/connections", *o, &list); shown || err != nil {
+	if shown, err := a.show(p.out, *o, &list); shown || err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	for _, one := range list.Connections {
+	return table(p.out, list.Connections...)
+}
+
+// connectionsSet returns the command that pauses or resumes a connection.
+func connectionsSet(what string) func(context.Context, *program, []string) error {
+	return func(ctx context.Context, p *program, args []string) error {
+		f := flags(p, "connections "+what)
+		o := outputFlag(f)
+		a, err := p.ask(ctx, f, args, "NAME", func(name string) question {
+			return post("/connections/"+url.PathEscape(name)+"/"+what, nil)
+		})
+		if err != nil {
+			return err
+		}
+		var one connection
+		if shown, err := a.show(p.out, *o, &one); shown || err != nil {
+			return err
+		}
+		return table(p.out, one)
+	}
+}
+
+func table(out io.Writer, list ...connection) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, one := range list {
 		fmt.Fprintln(w, one)
 	}
-	return w.Flush()
-}
-
-func connectionsPause(ctx context.Context, p *program, args []string) error {
-	return connectionsSet(ctx, p, "pause", args)
-}
-
-func connectionsResume(ctx context.Context, p *program, args []string) error {
-	return connectionsSet(ctx, p, "resume", args)
-}
-
-func connectionsSet(ctx context.Context, p *program, what string, args []string) error {
-	f := flags(p, "connections "+what)
-	newClient := clientFlags(f)
-	o := outputFlag(f)
-	if err := parse(f, args, "NAME"); err != nil {
-		return err
-	}
-	c, err := newClient()
-	if err != nil {
-		return err
-	}
-	a, err := c.do(ctx, http.MethodPost, "/connections/"+url.PathEscape(f.Arg(0))+"/"+what, "", "application/json", nil)
-	if err != nil {
-		return err
-	}
-	if *o == "json" {
-		_, err = p.out.Write(a.body)
-		return err
-	}
-	var one connection
-	if err := json.Unmarshal(a.body, &one); err != nil {
-		return oslc.E("connections", err, oslc.Unavailable)
-	}
-	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, one)
 	return w.Flush()
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -25,28 +24,16 @@ func dlq(ctx context.Context, p *program, args []string) error {
 
 func dlqList(ctx context.Context, p *program, args []string) error {
 	f := flags(p, "dlq list")
-	newClient := clientFlags(f)
 	topic := f.String("topic", "", "`topic` of dead letters, such as bus_event.dlq; default all")
 	o := outputFlag(f)
-	if err := parse(f, args); err != nil {
-		return err
-	}
-	c, err := newClient()
+	a, err := p.ask(ctx, f, args, "", func(string) question { return get("/dlq?topic=" + url.QueryEscape(*topic)) })
 	if err != nil {
-		return err
-	}
-	a, err := c.do(ctx, http.MethodGet, "/dlq?topic="+url.QueryEscape(*topic), "", "application/json", nil)
-	if err != nil {
-		return err
-	}
-	if *o == "json" {
-		_, err = p.out.Write(a.body)
 		return err
 	}
 	var list struct {
 		Letters []struct{ ID, Time, Attempts, Key, Reason string }
 	}
-	if err := json.Unmarshal(a.body, &list); err != nil {
+	if shown, err := a.show(p.out, *o, &list); shown || err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
@@ -56,23 +43,11 @@ func dlqList(ctx context.Context, p *program, args []string) error {
 	return w.Flush()
 }
 
-// dlqOne parses the command line of a command about one letter.
-func dlqOne(p *program, name string, args []string) (*client, string, error) {
-	f := flags(p, name)
-	newClient := clientFlags(f)
-	if err := parse(f, args, "ID"); err != nil {
-		return nil, "", err
-	}
-	c, err := newClient()
-	return c, "/dlq/" + f.Arg(0), err
-}
+// letterPath is where a letter is: its id is a path of its own.
+func letterPath(id string) string { return "/dlq/" + id }
 
 func dlqShow(ctx context.Context, p *program, args []string) error {
-	c, path, err := dlqOne(p, "dlq show", args)
-	if err != nil {
-		return err
-	}
-	a, err := c.do(ctx, http.MethodGet, path, "", "application/json", nil)
+	a, err := p.ask(ctx, flags(p, "dlq show"), args, "ID", func(id string) question { return get(letterPath(id)) })
 	if err == nil {
 		_, err = p.out.Write(a.body)
 	}
@@ -80,16 +55,12 @@ func dlqShow(ctx context.Context, p *program, args []string) error {
 }
 
 func dlqRetry(ctx context.Context, p *program, args []string) error {
-	c, path, err := dlqOne(p, "dlq retry", args)
-	if err != nil {
-		return err
-	}
-	a, err := c.do(ctx, http.MethodPost, path+"/retry", "", "application/json", nil)
+	a, err := p.ask(ctx, flags(p, "dlq retry"), args, "ID", func(id string) question { return post(letterPath(id)+"/retry", nil) })
 	if err != nil {
 		return err
 	}
 	var done struct{ Requests []string }
-	if err := json.Unmarshal(a.body, &done); err != nil {
+	if err := a.read(&done); err != nil {
 		return err
 	}
 	if len(done.Requests) == 0 {
@@ -102,10 +73,8 @@ func dlqRetry(ctx context.Context, p *program, args []string) error {
 }
 
 func dlqDrop(ctx context.Context, p *program, args []string) error {
-	c, path, err := dlqOne(p, "dlq drop", args)
-	if err != nil {
-		return err
-	}
-	_, err = c.do(ctx, http.MethodDelete, path, "", "application/json", nil)
+	_, err := p.ask(ctx, flags(p, "dlq drop"), args, "ID", func(id string) question {
+		return question{method: http.MethodDelete, path: letterPath(id)}
+	})
 	return err
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -34,12 +33,8 @@ func subscriptionPath(id string) string { return subscriptionsPath + "/" + url.P
 
 func listSubscriptions(ctx context.Context, p *program, args []string) error {
 	f := flags(p, "subscriptions list")
-	newClient := clientFlags(f)
 	o := outputFlag(f)
-	if err := parse(f, args); err != nil {
-		return err
-	}
-	c, err := newClient()
+	a, err := p.ask(ctx, f, args, "", func(string) question { return get(subscriptionsPath) })
 	if err != nil {
 		return err
 	}
@@ -49,7 +44,7 @@ func listSubscriptions(ctx context.Context, p *program, args []string) error {
 			Lag, Delivered            int64
 		}
 	}
-	if shown, err := p.list(ctx, c, subscriptionsPath, *o, &list); shown || err != nil {
+	if shown, err := a.show(p.out, *o, &list); shown || err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
@@ -61,35 +56,21 @@ func listSubscriptions(ctx context.Context, p *program, args []string) error {
 
 func createSubscription(ctx context.Context, p *program, args []string) error {
 	f := flags(p, "subscriptions create")
-	// -url says which bus, as for every command; the subscriber is the argument.
-	newClient := clientFlags(f)
 	provider := f.String("provider", "", "`name` of the provider whose events are wanted; default all")
 	where := f.String("where", "", "`conditions` on events (oslc.where)")
 	mode := f.String("mode", "binary", "`mode` of the CloudEvents: binary or structured")
 	name := f.String("name", "", "`text` for people")
 	from := f.String("from", "now", "`where` it begins: now or beginning")
 	o := outputFlag(f)
-	if err := parse(f, args, "URL"); err != nil {
-		return err
-	}
-	c, err := newClient()
+	// -url says which bus, as for every command; the subscriber is the argument.
+	a, err := p.ask(ctx, f, args, "URL", func(to string) question {
+		return post(subscriptionsPath, map[string]string{"url": to, "provider": *provider, "where": *where, "mode": *mode, "name": *name, "from": *from})
+	})
 	if err != nil {
-		return err
-	}
-	body, err := json.Marshal(map[string]string{"url": f.Arg(0), "provider": *provider, "where": *where, "mode": *mode, "name": *name, "from": *from})
-	if err != nil {
-		return err
-	}
-	a, err := c.do(ctx, http.MethodPost, subscriptionsPath, "application/json", "application/json", body)
-	if err != nil {
-		return err
-	}
-	if *o == "json" {
-		_, err = p.out.Write(a.body)
 		return err
 	}
 	var made struct{ ID, Secret string }
-	if err := json.Unmarshal(a.body, &made); err != nil {
+	if shown, err := a.show(p.out, *o, &made); shown || err != nil {
 		return err
 	}
 	fmt.Fprintf(p.out, "%s\n", made.ID)
@@ -102,15 +83,9 @@ func createSubscription(ctx context.Context, p *program, args []string) error {
 func subscriptionDo(name, method, path, done string) func(context.Context, *program, []string) error {
 	return func(ctx context.Context, p *program, args []string) error {
 		f := flags(p, "subscriptions "+name)
-		newClient := clientFlags(f)
-		if err := parse(f, args, "ID"); err != nil {
-			return err
-		}
-		c, err := newClient()
-		if err != nil {
-			return err
-		}
-		a, err := c.do(ctx, method, subscriptionPath(f.Arg(0))+path, "application/json", "application/json", nil)
+		a, err := p.ask(ctx, f, args, "ID", func(id string) question {
+			return question{method: method, path: subscriptionPath(id) + path}
+		})
 		if err != nil {
 			return err
 		}
@@ -124,21 +99,14 @@ func subscriptionDo(name, method, path, done string) func(context.Context, *prog
 }
 
 func rotateSubscription(ctx context.Context, p *program, args []string) error {
-	f := flags(p, "subscriptions rotate")
-	newClient := clientFlags(f)
-	if err := parse(f, args, "ID"); err != nil {
-		return err
-	}
-	c, err := newClient()
-	if err != nil {
-		return err
-	}
-	a, err := c.do(ctx, http.MethodPost, subscriptionPath(f.Arg(0))+"/rotate", "application/json", "application/json", nil)
+	a, err := p.ask(ctx, flags(p, "subscriptions rotate"), args, "ID", func(id string) question {
+		return post(subscriptionPath(id)+"/rotate", nil)
+	})
 	if err != nil {
 		return err
 	}
 	var made struct{ Secret string }
-	if err := json.Unmarshal(a.body, &made); err != nil {
+	if err := a.read(&made); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.out, "%s\n", made.Secret)
@@ -147,39 +115,25 @@ func rotateSubscription(ctx context.Context, p *program, args []string) error {
 
 func resumeSubscription(ctx context.Context, p *program, args []string) error {
 	f := flags(p, "subscriptions resume")
-	newClient := clientFlags(f)
 	now := f.Bool("from-now", false, "leave out what was missed")
-	if err := parse(f, args, "ID"); err != nil {
-		return err
+	_, err := p.ask(ctx, f, args, "ID", func(id string) question {
+		q := post(subscriptionPath(id)+"/resume", nil)
+		if *now {
+			q.body = map[string]string{"from": "now"}
+		}
+		return q
+	})
+	if err == nil {
+		_, err = fmt.Fprintf(p.out, "%s goes on\n", f.Arg(0))
 	}
-	c, err := newClient()
-	if err != nil {
-		return err
-	}
-	var body []byte
-	if *now {
-		body = []byte(`{"from":"now"}`)
-	}
-	if _, err := c.do(ctx, http.MethodPost, subscriptionPath(f.Arg(0))+"/resume", "application/json", "application/json", body); err != nil {
-		return err
-	}
-	fmt.Fprintf(p.out, "%s goes on\n", f.Arg(0))
-	return nil
+	return err
 }
 
 // testSubscription has an event sent. A subscriber that does not take it is exit code 1.
 func testSubscription(ctx context.Context, p *program, args []string) error {
 	f := flags(p, "subscriptions test")
-	newClient := clientFlags(f)
 	o := outputFlag(f)
-	if err := parse(f, args, "ID"); err != nil {
-		return err
-	}
-	c, err := newClient()
-	if err != nil {
-		return err
-	}
-	a, err := c.do(ctx, http.MethodPost, subscriptionPath(f.Arg(0))+"/test", "application/json", "application/json", nil)
+	a, err := p.ask(ctx, f, args, "ID", func(id string) question { return post(subscriptionPath(id)+"/test", nil) })
 	if err != nil {
 		return err
 	}
@@ -189,7 +143,7 @@ func testSubscription(ctx context.Context, p *program, args []string) error {
 		Milliseconds int64
 		Error        string
 	}
-	if err := json.Unmarshal(a.body, &sent); err != nil {
+	if err := a.read(&sent); err != nil {
 		return err
 	}
 	switch {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -61,8 +60,8 @@ func repairSet(ctx context.Context, p *program, args []string) error {
 		Total, Remaining int
 		Applied          bool
 	}
-	if err := json.Unmarshal(a.body, &r); err != nil {
-		return oslc.E("trs.repair", err, oslc.Unavailable)
+	if err := a.read(&r); err != nil {
+		return err
 	}
 	if *o == "json" {
 		if _, err := p.out.Write(a.body); err != nil {
@@ -96,12 +95,8 @@ func repairSet(ctx context.Context, p *program, args []string) error {
 // listSkipped lists what sources go on without.
 func listSkipped(ctx context.Context, p *program, args []string) error {
 	f := flags(p, "trs skipped")
-	newClient := clientFlags(f)
 	o := outputFlag(f)
-	if err := parse(f, args); err != nil {
-		return err
-	}
-	c, err := newClient()
+	a, err := p.ask(ctx, f, args, "", func(string) question { return get("/skipped") })
 	if err != nil {
 		return err
 	}
@@ -111,7 +106,7 @@ func listSkipped(ctx context.Context, p *program, args []string) error {
 			Tries                                     int
 		}
 	}
-	if shown, err := p.list(ctx, c, "/skipped", *o, &list); shown || err != nil {
+	if shown, err := a.show(p.out, *o, &list); shown || err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
