@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,95 +18,42 @@ import (
 
 	"github.com/oslcbus/oslcbus/adapters/mongodb/mongotest"
 	"github.com/oslcbus/oslcbus/adapters/sandbox"
-	"github.com/oslcbus/oslcbus/bus"
-	"github.com/oslcbus/oslcbus/bus/kafka"
-	"github.com/oslcbus/oslcbus/internal/sqlite"
 	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
-	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 	"github.com/oslcbus/oslcbus/trs/trstest"
 )
 
-// killsInCI is how many kills a plain test run makes, on both logs together.
-const killsInCI = 100
-
-func kills(t *testing.T) int {
-	t.Helper()
-	if v := os.Getenv("OSLCBUS_CHAOS_KILLS"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			t.Fatalf("OSLCBUS_CHAOS_KILLS is %q", v)
-		}
-		return n
-	}
-	if testing.Short() {
-		return 6
-	}
-	return killsInCI
-}
-
-func after(ms int) <-chan time.Time { return time.After(time.Duration(ms) * time.Millisecond) }
-
 // TestKillSQLite kills a bus on the embedded log.
 func TestKillSQLite(t *testing.T) {
-	s := newScene(t, "")
+	s := newScene(onSQLite(t))
 	s.run(kills(t) * 6 / 10)
-	db, err := sqlite.Open(t.Context(), filepath.Join(s.replicas[0].dir, "log.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	s.check(db.Log())
+	s.check()
 }
 
 // TestKillKafka kills two replicas on one Kafka in turn.
 func TestKillKafka(t *testing.T) {
-	broker := testkit.Kafka(t)
-	s := newScene(t, broker.Addr, broker.Name)
+	s := newScene(onKafka(t))
 	s.run(kills(t) * 4 / 10)
-	log, err := kafka.New(kafka.Config{Brokers: []string{broker.Addr}, Prefix: broker.Name + "check"}, kafka.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	s.check(log)
+	s.check()
+	s.checkReplicas()
 }
 
-// scene is a MongoDB under load, a Jira, and the replicas that are killed.
+// scene is a MongoDB under load, a Jira, a subscriber, and the replicas between them.
 type scene struct {
-	t        *testing.T
-	rand     *rand.Rand
-	load     *load
-	jira     *sandbox.Jira
-	hook     *subscriber
-	topic    string
-	replicas []*replica
-	killed   int
-	took     time.Duration
+	*fleet
+	load  *load
+	jira  *sandbox.Jira
+	hook  *subscriber
+	topic string
+	took  time.Duration
 }
 
-// replica is one child process with its own data folder.
-type replica struct {
-	t      *testing.T
-	binary string
-	dir    string
-	config string
-	url    string
-	cmd    *exec.Cmd
-	log    *os.File
-}
-
-func newScene(t *testing.T, kafkaAddr string, name ...string) *scene {
+func newScene(f *fleet) *scene {
+	t := f.t
 	t.Helper()
 	mongo := testkit.Mongo(t)
-	binary := filepath.Join(t.TempDir(), "oslcbus")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/oslcbus").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	s := &scene{t: t, rand: rand.New(rand.NewPCG(seed, 1)), topic: strings.Join(name, "") + "st2_event"}
+	s := &scene{fleet: f, topic: f.prefix + "st2_event", hook: newSubscriber(t)}
 	s.load = &load{db: mongotest.Connect(t, mongo.URI, mongo.Database), history: map[string][]state{}}
 	var err error
 	if s.jira, err = sandbox.NewJira("", "DEMO"); err != nil {
@@ -117,26 +62,7 @@ func newScene(t *testing.T, kafkaAddr string, name ...string) *scene {
 	s.jira.IndexDelay = 100 * time.Millisecond
 	jira := httptest.NewServer(s.jira)
 	t.Cleanup(jira.Close)
-	s.hook = newSubscriber(t)
-	replicas := 1
-	if kafkaAddr != "" {
-		replicas = 2
-	}
-	base := ""
-	for i := range replicas {
-		r := &replica{t: t, binary: binary, dir: t.TempDir()}
-		// The ports are those of servers that were closed just now: children
-		// cannot be given a listener by a flag, and they come back many times.
-		probe := httptest.NewServer(nil)
-		r.url = probe.URL
-		probe.Close()
-		if i == 0 {
-			base = r.url
-		}
-		config := fmt.Sprintf(`
-listen: %s
-base_url: %s
-data: %s
+	f.configure(fmt.Sprintf(`
 connections:
   st2: {type: stackstorm, topic: %q, mongodb: {uri: %q, database: %q}}
   jira: {type: jira, url: %q, user: %q, token: %q, settle: 150ms, retry: {attempts: 30, min: 20ms, max: 500ms}}
@@ -151,62 +77,15 @@ webhooks:
   allow: [127.0.0.0/8]
   retry: {min: 20ms, max: 200ms}
   subscriptions: [{name: chaos, url: %q, secret: %q, provider: st2}]
-`, strings.TrimPrefix(r.url, "http://"), base, r.dir, s.topic, mongo.URI, mongo.Database, jira.URL, sandbox.User, sandbox.Token, s.hook.URL, subscriberSecret)
-		if kafkaAddr != "" {
-			config += fmt.Sprintf("kafka: {brokers: [%q], prefix: %q, session_timeout: 1s}\nrequests: {topic: %q}\n",
-				kafkaAddr, name[0], name[0]+"bus_event")
-		}
-		r.config = filepath.Join(r.dir, "config.yml")
-		if err := os.WriteFile(r.config, []byte(config), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if r.log, err = os.Create(filepath.Join(r.dir, "log")); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(r.end)
-		s.replicas = append(s.replicas, r)
-	}
+`, s.topic, mongo.URI, mongo.Database, jira.URL, sandbox.User, sandbox.Token, s.hook.URL, subscriberSecret))
 	return s
-}
-
-func (r *replica) start() {
-	r.t.Helper()
-	r.cmd = exec.CommandContext(context.WithoutCancel(r.t.Context()), r.binary, "serve", "-config", r.config)
-	r.cmd.Stdout, r.cmd.Stderr = r.log, r.log
-	testkit.EndWithTest(r.cmd)
-	if err := r.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// stop ends the child by a signal and waits for it.
-func (r *replica) stop(sig syscall.Signal) error {
-	if r.cmd == nil {
-		return nil
-	}
-	_ = r.cmd.Process.Signal(sig) // it may be gone already, which Wait tells
-	err := r.cmd.Wait()
-	r.cmd = nil
-	return err
-}
-
-func (r *replica) end() {
-	_ = r.stop(syscall.SIGKILL)
-	if r.t.Failed() {
-		if b, err := os.ReadFile(r.log.Name()); err == nil {
-			r.t.Logf("end of the log of %s:\n%s", r.url, b[max(0, len(b)-6000):])
-		}
-	}
-	_ = r.log.Close()
 }
 
 // run kills replicas so many times under load, and then lets them work it all off.
 func (s *scene) run(kills int) {
 	s.t.Helper()
 	started := time.Now()
-	for _, r := range s.replicas {
-		r.start()
-	}
+	s.start()
 	s.subscribed()
 	// What was there before the bus first looked is one creation, not its history:
 	// once the first rule is in the set, it has looked.
@@ -216,29 +95,16 @@ func (s *scene) run(kills int) {
 	s.settle()
 	ctx, stop := context.WithCancel(s.t.Context())
 	loaded := make(chan struct{})
+	random := rand.New(rand.NewPCG(s.rand.Uint64(), 2))
 	go func() {
 		defer close(loaded)
-		s.load.run(ctx, s.t, rand.New(rand.NewPCG(s.rand.Uint64(), 2)))
+		s.load.run(ctx, s.t, random)
 	}()
-	for s.killed < kills {
-		r := s.replicas[s.rand.IntN(len(s.replicas))]
-		// Long enough now and then that all parts run, short enough that many
-		// kills meet a start.
-		<-after(20 + s.rand.IntN(s.rand.IntN(8)*200+100))
-		if err := r.stop(syscall.SIGKILL); err == nil || !strings.Contains(err.Error(), "killed") {
-			s.t.Fatalf("replica %s ended by itself before kill %d: %v", r.url, s.killed+1, err)
-		}
-		s.killed++
-		r.start()
-	}
+	s.kill(kills)
 	stop()
 	<-loaded
 	s.settle()
-	for _, r := range s.replicas {
-		if err := r.stop(syscall.SIGTERM); err != nil {
-			s.t.Errorf("replica %s after SIGTERM: %v", r.url, err)
-		}
-	}
+	s.stop()
 	s.took = time.Since(started)
 }
 
@@ -303,82 +169,26 @@ func (s *scene) results(url string) (int, error) {
 	return 0, errors.New("no oslc:totalCount")
 }
 
-func fetch(uri string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, uri, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", "application/n-triples, text/plain")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %s", uri, resp.Status, b)
-	}
-	return b, err
-}
-
-func graph(uri string) (*rdf.Graph, error) {
-	b, err := fetch(uri)
-	if err != nil {
-		return nil, err
-	}
-	return format.Parse(b, format.NTriples, "", rdf.Limits{})
-}
-
-// check compares the log, the tickets and a replica that starts from nothing with
-// what was done.
-func (s *scene) check(log bus.Log) {
+// check compares the log, the tickets and what the subscriber got with what was done.
+func (s *scene) check() {
 	t := s.t
 	t.Helper()
 	changes, tickets := s.load.totals()
-	got, ids, disabled := map[string][]state{}, map[string]int{}, 0
-	rd, err := log.Open(t.Context(), s.topic, bus.From{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rd.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	total, lastOffset := 0, int64(-1)
+	events, twice := s.events(s.topic, changes)
+	got, disabled := map[string][]state{}, 0
 	var order []string // of the ids on the topic
-	for total < changes {
-		d, err := rd.Next(ctx)
-		if err != nil {
-			t.Errorf("after %d of %d events: %v", total, changes, err)
-			break
-		}
-		if d.Offset <= lastOffset {
-			t.Errorf("offset %d after %d", d.Offset, lastOffset)
-		}
-		lastOffset = d.Offset
-		if bus.IsMarker(d.Message) {
-			continue
-		}
-		e, err := bus.Decode(d.Message, format.Parser{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		total++
-		ids[e.ID]++
+	for _, e := range events {
 		order = append(order, e.ID)
-		id := e.Subject[strings.LastIndexByte(e.Subject, '/')+1:]
 		subject := rdf.NewIRI(e.Subject)
 		number, _ := strconv.Atoi(e.Resource.Value(subject, vocab.DCTermsDescription))
-		got[id] = append(got[id], state{
+		got[tail(e)] = append(got[tail(e)], state{
 			strings.TrimPrefix(e.Change.IRI(), vocab.TRS), number, e.Resource.Value(subject, vocab.St2RuleStatus) == "true",
 		})
 		if len(e.Types) == 1 && e.Types[0] == vocab.St2RuleDisabled {
 			disabled++
 		}
 	}
-	lost, twice, wrong := 0, 0, 0
-	for _, n := range ids {
-		twice += n - 1
-	}
+	lost, wrong := 0, 0
 	for id, want := range s.load.history {
 		have := got[id]
 		if fmt.Sprint(have) == fmt.Sprint(want) {
@@ -397,13 +207,7 @@ func (s *scene) check(log bus.Log) {
 	s.hook.check(order)
 	doubles := s.checkTickets(tickets)
 	t.Logf("%d kills in %v: %d changes on the log, %d lost, %d twice, %d rules in a wrong order; %d tickets, %d double",
-		s.killed, s.took.Round(time.Second), total, lost, twice, wrong, tickets, doubles)
-	if twice > 0 {
-		t.Errorf("%d events are on the topic twice", twice)
-	}
-	if len(s.replicas) > 1 {
-		s.checkReplicas()
-	}
+		s.killed, s.took.Round(time.Second), len(events), lost, twice, wrong, tickets, doubles)
 }
 
 func (s *scene) checkTickets(want int) (doubles int) {

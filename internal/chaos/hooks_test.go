@@ -10,57 +10,33 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/oslcbus/oslcbus/bus"
-	"github.com/oslcbus/oslcbus/bus/kafka"
-	"github.com/oslcbus/oslcbus/internal/sqlite"
-	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
-	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
 
 // TestKillHooksSQLite kills a bus that tools send deliveries to.
 func TestKillHooksSQLite(t *testing.T) {
-	s := newSenders(t, "")
+	s := newSenders(onSQLite(t))
 	s.run(max(2, kills(t)*15/100))
-	db, err := sqlite.Open(t.Context(), filepath.Join(s.replicas[0].dir, "log.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	s.check(db.Log())
+	s.check()
 }
 
 // TestKillHooksKafka kills two replicas, to each of which tools send.
 func TestKillHooksKafka(t *testing.T) {
-	broker := testkit.Kafka(t)
-	s := newSenders(t, broker.Addr, broker.Name)
+	s := newSenders(onKafka(t))
 	s.run(max(2, kills(t)*10/100))
-	log, err := kafka.New(kafka.Config{Brokers: []string{broker.Addr}, Prefix: broker.Name + "check"}, kafka.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	s.check(log)
+	s.check()
 }
 
 // senders are tools that send deliveries to any replica until one says that it has it.
 type senders struct {
-	t        *testing.T
-	rand     *rand.Rand
-	topic    string
-	replicas []*replica
-	client   *http.Client
+	*fleet
+	topic  string
+	client *http.Client
 
 	mu      sync.Mutex
 	history map[string][]string // ticket -> what each delivery told, in order
@@ -70,34 +46,13 @@ type senders struct {
 
 const hookSecret = "not-a-real-secret"
 
-func newSenders(t *testing.T, kafkaAddr string, name ...string) *senders {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "oslcbus")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/oslcbus").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+func newSenders(f *fleet) *senders {
+	f.t.Helper()
 	s := &senders{
-		t: t, rand: rand.New(rand.NewPCG(seed, 3)), topic: strings.Join(name, "") + "tracker_event", history: map[string][]string{},
+		fleet: f, topic: f.prefix + "tracker_event", history: map[string][]string{},
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
-	replicas, base := 1, ""
-	if kafkaAddr != "" {
-		replicas = 2
-	}
-	for i := range replicas {
-		r := &replica{t: t, binary: binary, dir: t.TempDir()}
-		probe := httptest.NewServer(nil) // for a port, as in newScene
-		r.url = probe.URL
-		probe.Close()
-		if i == 0 {
-			base = r.url
-		}
-		config := fmt.Sprintf(`
-listen: %s
-base_url: %s
-data: %s
+	f.configure(fmt.Sprintf(`
 connections:
   tracker:
     type: webhook
@@ -110,44 +65,21 @@ connections:
           change: {path: event, modified: [change], deleted: [gone]}
           key: id
           title: title
-`, strings.TrimPrefix(r.url, "http://"), base, r.dir, s.topic, hookSecret)
-		if kafkaAddr != "" {
-			config += fmt.Sprintf("kafka: {brokers: [%q], prefix: %q, session_timeout: 1s}\nrequests: {topic: %q}\n", kafkaAddr, name[0], name[0]+"bus_event")
-		}
-		r.config = filepath.Join(r.dir, "config.yml")
-		if err := os.WriteFile(r.config, []byte(config), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if r.log, err = os.Create(filepath.Join(r.dir, "log")); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(r.end)
-		s.replicas = append(s.replicas, r)
-	}
+`, s.topic, hookSecret))
 	return s
 }
 
 // run kills replicas so many times while tools send, and stops them in order then.
 func (s *senders) run(kills int) {
 	s.t.Helper()
-	for _, r := range s.replicas {
-		r.start()
-	}
+	s.start()
 	ctx, stop := context.WithCancel(s.t.Context())
 	var work sync.WaitGroup
 	for i := range 4 {
 		r := rand.New(rand.NewPCG(s.rand.Uint64(), uint64(i)))
 		work.Go(func() { s.send(ctx, i, r) })
 	}
-	for range kills {
-		r := s.replicas[s.rand.IntN(len(s.replicas))]
-		<-after(20 + s.rand.IntN(s.rand.IntN(8)*200+100))
-		if err := r.stop(syscall.SIGKILL); err == nil || !strings.Contains(err.Error(), "killed") {
-			s.t.Fatalf("replica %s ended by itself: %v", r.url, err)
-		}
-		r.start()
-	}
+	s.kill(kills)
 	stop()
 	work.Wait()
 	// The last delivery of all is told after those before it.
@@ -165,11 +97,7 @@ func (s *senders) run(kills int) {
 		}
 		<-after(50)
 	}
-	for _, r := range s.replicas {
-		if err := r.stop(syscall.SIGTERM); err != nil {
-			s.t.Errorf("replica %s after SIGTERM: %v", r.url, err)
-		}
-	}
+	s.stop()
 }
 
 // send sends one delivery after the other about tickets of its own.
@@ -234,50 +162,24 @@ func (s *senders) deliver(ctx context.Context, r *rand.Rand, name, body string) 
 }
 
 // check compares the events on the log with what was sent.
-func (s *senders) check(log bus.Log) {
+func (s *senders) check() {
 	t := s.t
 	t.Helper()
-	rd, err := log.Open(t.Context(), s.topic, bus.From{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rd.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	got, ids, total := map[string][]string{}, map[string]int{}, 0
-	for total < s.sent {
-		d, err := rd.Next(ctx)
-		if err != nil {
-			t.Errorf("after %d of %d events: %v", total, s.sent, err)
-			break
-		}
-		if bus.IsMarker(d.Message) {
-			continue
-		}
-		e, err := bus.Decode(d.Message, format.Parser{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		total++
-		ids[e.ID]++
-		id := e.Subject[strings.LastIndexByte(e.Subject, '/')+1:]
+	events, twice := s.events(s.topic, s.sent)
+	got := map[string][]string{}
+	for _, e := range events {
 		told := e.Resource.Value(rdf.NewIRI(e.Subject), vocab.DCTermsTitle)
 		if e.Change.IRI() == vocab.TRSDeletion {
 			told = "gone"
 		}
-		got[id] = append(got[id], told)
+		got[tail(e)] = append(got[tail(e)], told)
 	}
-	wrong, twice := 0, 0
+	wrong := 0
 	for id, want := range s.history {
 		if fmt.Sprint(got[id]) != fmt.Sprint(want) {
 			wrong++
 			t.Errorf("ticket %s: the log has\n%v\nand what was sent is\n%v", id, got[id], want)
 		}
 	}
-	for id, n := range ids {
-		if twice += n - 1; n > 1 {
-			t.Errorf("event %s is on the topic %d times", id, n)
-		}
-	}
-	t.Logf("%d deliveries, %d sent again; %d events, %d tickets wrong, %d events twice", s.sent, s.again, total, wrong, twice)
+	t.Logf("%d deliveries, %d sent again; %d events, %d tickets wrong, %d events twice", s.sent, s.again, len(events), wrong, twice)
 }
