@@ -3,6 +3,8 @@ package oslcbus_test
 import (
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,6 +69,46 @@ func TestRequestDialog(t *testing.T) {
 	}
 	if !made {
 		t.Errorf("the form made no rule that is on: %v", r.st2.Rules())
+	}
+}
+
+// TestRequestDialog_hidden: what is there for programs alone has no field, and is kept
+// where a program fills it in. The shape of the action says so (oslc:hidden).
+func TestRequestDialog_hidden(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "").start()
+	_, uri := r.create("dialog")
+	shown := regexp.MustCompile(`<(?:input type="text"|select|textarea)[^>]* name="parameter-(\w+)"`)
+	want := []string{"name", "pack", "description", "enabled", "trigger", "trigger_parameters", "criteria", "action", "action_parameters"}
+	kept := `<input type="hidden" name="parameter-trigger_ref"`
+	for _, action := range []string{"create", "update"} {
+		resp, body := r.get(askPage+"/page?action=st2/"+action+"-rule", "Accept", "text/html")
+		wantStatus(t, action, resp, body, 200, "<form")
+		var got []string
+		for _, m := range shown.FindAllStringSubmatch(body, -1) {
+			got = append(got, m[1])
+		}
+		if !slices.Equal(got, want) || strings.Contains(body, kept) {
+			t.Errorf("%s: the form asks for %v, want %v", action, got, want)
+		}
+	}
+
+	resp, body := r.send(http.MethodPost, askPage, askNS+`<> a oslc_auto:AutomationRequest ; oslc_auto:executesAutomationPlan st2:CreateRuleAction ;
+		st2:triggerRef "core.st2.CronTimer" .`, "Content-Type", "text/turtle")
+	wantStatus(t, "what is to be filled in", resp, body, 201, "")
+	resp, body = r.get(strings.TrimPrefix(resp.Header.Get("Location"), r.url), "Accept", "text/html")
+	wantStatus(t, "the form", resp, body, 200, kept+` value="core.st2.CronTimer">`)
+
+	r.eventually("the rule to be served", func() bool { resp, _ := r.get(uri); return resp.StatusCode == http.StatusOK })
+	g := r.graph(strings.TrimPrefix(uri, r.url) + "/actions/update-rule")
+	var hidden []string
+	for tr := range g.All() {
+		if tr.P.Value == vocab.OSLCHidden && tr.O.Value == "true" {
+			hidden = append(hidden, g.Value(tr.S, vocab.OSLCPropertyDefinition))
+		}
+	}
+	if !slices.Equal(hidden, []string{vocab.St2TriggerRef}) {
+		t.Errorf("the shape hides %v", hidden)
 	}
 }
 

@@ -29,4 +29,7 @@ type Parameter struct {
 	// Target marks the one that names the resource that the request is about, where
 	// the request's Target does not.
 	Target bool
+	// Hidden marks one that is there for programs alone, such as clients of an older
+	// version: forms do not ask a person for it (oslc:hidden).
+	Hidden bool
 }

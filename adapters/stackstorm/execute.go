@@ -58,7 +58,7 @@ var ruleParameters = []struct {
 	{oslc.Parameter{Name: "description", Property: vocab.DCTermsDescription, Help: "what it is for"}, "description"},
 	{oslc.Parameter{Name: "enabled", Property: vocab.St2RuleStatus, Help: "whether it is on; false when a new rule leaves it out"}, "enabled"},
 	{oslc.Parameter{Name: "trigger", Property: vocab.St2TriggerType, Help: "ref of the trigger's type, such as core.st2.webhook"}, "trigger.type"},
-	{oslc.Parameter{Name: "trigger_ref", Property: vocab.St2TriggerRef, Help: "counts as trigger where that is left out"}, "trigger.ref"},
+	{oslc.Parameter{Name: "trigger_ref", Property: vocab.St2TriggerRef, Help: "counts as trigger where that is left out", Hidden: true}, "trigger.ref"},
 	{oslc.Parameter{Name: "trigger_parameters", Property: vocab.St2TriggerParameters, Help: "a JSON object"}, "trigger.parameters"},
 	{oslc.Parameter{Name: "criteria", Property: vocab.St2RuleCriteria, Help: "a JSON object"}, "criteria"},
 	{oslc.Parameter{Name: "action", Property: vocab.St2ActionRef, Help: "ref of the action that it runs, such as core.local"}, "action.ref"},
@@ -79,7 +79,7 @@ func Actions() []oslc.Action {
 	return []oslc.Action{
 		{
 			Name: "create-rule", IRI: vocab.St2CreateRuleAction, Title: "Create a rule",
-			Parameters: append([]oslc.Parameter{{Name: "rule", Property: vocab.St2RuleID, Help: "does not count: StackStorm gives the id"}}, set("name", "action")...),
+			Parameters: append([]oslc.Parameter{{Name: "rule", Property: vocab.St2RuleID, Help: "does not count: StackStorm gives the id", Hidden: true}}, set("name", "action")...),
 		},
 		{
 			Name: "update-rule", IRI: vocab.St2UpdateRuleAction, Title: "Update the rule",

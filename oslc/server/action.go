@@ -64,7 +64,7 @@ func (o *offer) shapeOf(uri string) *shape.Shape {
 		if p.Property == "" || p.Target {
 			continue
 		}
-		prop := shape.Property{Name: p.Name, Definition: p.Property, Description: p.Help, Occurs: shape.ZeroOrOne}
+		prop := shape.Property{Name: p.Name, Definition: p.Property, Description: p.Help, Occurs: shape.ZeroOrOne, Hidden: p.Hidden}
 		if p.Required {
 			prop.Occurs = shape.ExactlyOne
 		}

@@ -57,6 +57,13 @@ func (s *Server) askFields(o *offer, v url.Values) []field {
 	for _, p := range o.asked() {
 		name := paramField + p.Name
 		f := field{Name: name, Label: p.Name, Hint: p.Help, Kind: "line", Required: p.Required, Value: v.Get(name)}
+		if p.Hidden {
+			if f.Value != "" { // as a client filled it in
+				f.Kind = "hidden"
+				fields = append(fields, f)
+			}
+			continue
+		}
 		switch d := s.described(o, p); {
 		case d == nil && p.Name != "description":
 		case d != nil && slices.Contains(d.ValueTypes, rdf.XSDBoolean):
