@@ -73,19 +73,24 @@ func (v *Views) Sorts(ctx context.Context, provider, collection string, q *query
 		return false, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	r := queryRun{ctx: ctx, tx: tx, q: q, views: v, name: containerName(provider, collection), limit: v.scanned}
+	r := queryRun{ctx: ctx, tx: tx, q: q, views: v, name: containerName(provider, collection), limit: v.scanned, parsing: &parsing{views: v}}
 	if err := r.prepare(); err != nil {
 		return false, err
 	}
 	if err := r.one(`SELECT id, members FROM view_container WHERE name=?`, []any{r.name}, &r.container, &r.members); err != nil {
 		return false, err
 	}
-	w := byNumber
-	if len(q.OrderBy) > 0 {
-		w = byValue
+	if err := r.estimate(v.fewest); err != nil {
+		return false, err
 	}
 	c := r.compile()
-	text, err := c.members(w)
+	text := ""
+	if len(q.OrderBy) > 0 {
+		text, err = c.members(byValue)
+	} else {
+		_, err = c.walk()
+		text = c.b.String()
+	}
 	if err != nil {
 		return false, err
 	}

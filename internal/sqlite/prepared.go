@@ -43,22 +43,32 @@ func (p *prepared) get(ctx context.Context, db *sql.DB, text string) (*sql.Stmt,
 
 // rows asks in the transaction of the query.
 func (r *queryRun) rows(text string, args ...any) (*sql.Rows, error) {
-	s, err := r.views.db.prepared.get(r.ctx, r.views.db.r, text)
+	return r.rowsIn(r.ctx, text, args...)
+}
+
+func (r *queryRun) rowsIn(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	s, err := r.views.db.prepared.get(ctx, r.views.db.r, text)
 	if err != nil {
 		return nil, err
 	}
 	if s == nil {
-		return r.tx.QueryContext(r.ctx, text, args...)
+		return r.tx.QueryContext(ctx, text, args...)
 	}
-	return r.tx.StmtContext(r.ctx, s).QueryContext(r.ctx, args...)
+	return r.tx.StmtContext(ctx, s).QueryContext(ctx, args...)
 }
 
-// one is rows for what has one row, or none.
+// one is rows for what has one row, or none, and does not take long: it does not end
+// with the time of the query, for to watch it takes as long as many a statement.
 func (r *queryRun) one(text string, args []any, to ...any) error {
-	rows, err := r.rows(text, args...)
+	rows, err := r.rowsIn(context.WithoutCancel(r.ctx), text, args...)
 	if err != nil {
 		return err
 	}
+	return scanOne(rows, to...)
+}
+
+// scanOne reads what has one row, or none.
+func scanOne(rows *sql.Rows, to ...any) error {
 	defer rows.Close()
 	if !rows.Next() {
 		if err := rows.Err(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"strings"
 	"time"
 	"unicode"
@@ -60,7 +59,7 @@ func (v *Views) Query(ctx context.Context, provider, collection string, q *query
 		return query.Page{}, oslc.E(op, v.db.readError(err))
 	}
 	defer func() { _ = tx.Rollback() }() // it has read only
-	r := queryRun{ctx: ctx, tx: tx, q: q, views: v, name: containerName(provider, collection)}
+	r := queryRun{ctx: ctx, tx: tx, q: q, views: v, name: containerName(provider, collection), parsing: &parsing{views: v}}
 	page, err := r.run()
 	if err != nil && ctx.Err() != nil {
 		err = oslc.Errorf(op, oslc.Unavailable, "the query takes more than %s: make its conditions narrower", queryTime)
@@ -82,12 +81,15 @@ type queryRun struct {
 	size      int
 	search    []string // FTS5 expressions, one for each tier
 
-	fewer  *query.Term // the condition that leaves few, if one does
-	limit  int         // of resources to go through, or 0
-	rest   bool        // there were more than limit
-	page   query.Page
-	found  []mark // members before their resources are read
-	filled bool   // there are more than size
+	fewer   *query.Term // the condition that leaves few, if one does
+	along   *query.Term // else the condition of few values that leaves the fewest
+	known   map[*query.Term]termValues
+	limit   int  // of resources to go through, or 0
+	rest    bool // there were more than limit
+	page    query.Page
+	found   []mark // members, perhaps before their resources are read
+	filled  bool   // there are more than size
+	parsing *parsing
 }
 
 func (r *queryRun) run() (query.Page, error) {
@@ -146,15 +148,18 @@ func (r *queryRun) find() error {
 	if err := r.estimate(r.views.fewest); err != nil {
 		return err
 	}
-	if r.fewer == nil && len(r.search) == 0 && len(r.q.Where) > 0 && r.members > int64(r.views.scanned) {
-		if len(r.q.OrderBy) == 0 || len(r.q.OrderBy[0].Path) == 1 {
+	if r.fewer != nil || len(r.search) > 0 {
+		return r.tiers()
+	}
+	begin, ordered := r.at, len(r.q.OrderBy) > 0
+	if len(r.q.Where) > 0 && r.members > int64(r.views.scanned) {
+		if !ordered || len(r.q.OrderBy[0].Path) == 1 {
 			r.limit = r.views.scanned
-			err := r.tiers()
+			err := r.goThrough()
 			r.limit = 0
 			if err != nil || r.filled || !r.rest {
 				return err
 			}
-			r.found = nil
 		}
 		// To collect resources costs as much as there are; to go through all in
 		// order until a page is full costs the more, the fewer there are. The two
@@ -163,6 +168,20 @@ func (r *queryRun) find() error {
 		if err := r.estimate(min(max(few, r.views.fewest), r.views.most)); err != nil {
 			return err
 		}
+		if ordered || r.fewer != nil {
+			r.at, r.found, r.parsing = begin, nil, &parsing{views: r.views}
+		}
+	}
+	if r.fewer != nil {
+		return r.tiers()
+	}
+	return r.goThrough()
+}
+
+// goThrough goes through resources in order.
+func (r *queryRun) goThrough() error {
+	if len(r.q.OrderBy) == 0 {
+		return r.walk()
 	}
 	return r.tiers()
 }
@@ -250,24 +269,33 @@ func searchTiers(search []string) []string {
 }
 
 // estimate finds the condition that leaves the fewest resources, if that is less
-// than few.
+// than few, and else the one of few values along which they are the farthest apart.
 func (r *queryRun) estimate(few int64) error {
+	least, farthest := few, int64(-1)
 	for i := range r.q.Where {
 		t := &r.q.Where[i]
 		c := r.compile()
-		cond, ok, err := c.driver(t)
+		cond, inOrder, ok, err := c.driver(t)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			continue
 		}
-		var n int64
-		if err := r.one(`SELECT count(*) FROM (`+cond+` LIMIT ?)`, append(c.args, few), &n); err != nil {
-			return err
+		// Whether there are so many is known sooner than how many there are.
+		var last int64
+		err = r.one(fmt.Sprintf(`%s LIMIT 1 OFFSET %d`, cond, max(few-1, 0)), c.args, &last)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			var n int64
+			if err = r.one(`SELECT count(*) FROM (`+cond+`)`, c.args, &n); n < least {
+				least, r.fewer = n, t
+			}
+		case err == nil && inOrder && last > farthest:
+			farthest, r.along = last, t
 		}
-		if n < few {
-			few, r.fewer = n, t
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -337,50 +365,45 @@ func (r *queryRun) fetch(w way) error {
 	return rows.Err()
 }
 
-// read reads the resources of the members.
-func (r *queryRun) read() error {
-	r.page.Members = make([]query.Member, len(r.found))
-	for from := 0; from < len(r.found); from += readAtOnce {
-		if err := r.readSome(r.found[from:min(from+readAtOnce, len(r.found))], r.page.Members[from:]); err != nil {
+// read reads the resources of the members that have been found, but not yet been read.
+func (r *queryRun) read() (err error) {
+	for from := r.parsing.n; from < len(r.found); from += readAtOnce {
+		if err := r.readSome(from, r.found[from:min(from+readAtOnce, len(r.found))]); err != nil {
 			return err
 		}
 	}
-	return nil
+	r.page.Members, err = r.parsing.end()
+	for i := range r.page.Members {
+		if len(r.search) > 0 {
+			r.page.Members[i].Score = scores[r.found[i].tier]
+		}
+	}
+	return err
 }
 
 // readAtOnce is how many resources are read with one statement.
 const readAtOnce = 500
 
-func (r *queryRun) readSome(found []mark, to []query.Member) error {
+func (r *queryRun) readSome(from int, found []mark) error {
 	at := make(map[int64]int, len(found))
-	ids := make([]any, 1<<bits.Len(uint(len(found)-1))) // few lengths, so that the statement is a known one
+	ids := make([]any, upTo(len(found))) // few lengths, so that the statement is a known one
 	for i := range ids {
 		ids[i] = found[0].id
 	}
 	for i := range found {
-		ids[i], at[found[i].id] = found[i].id, i
+		ids[i], at[found[i].id] = found[i].id, from+i
 	}
-	rows, err := r.rows(`SELECT id, uri, event, modified, graph FROM view_resource WHERE id IN (?`+
-		strings.Repeat(`,?`, len(ids)-1)+`)`, ids...)
+	rows, err := r.rows(`SELECT v.id, `+memberColumns+` FROM view_resource v WHERE id IN (?`+strings.Repeat(`,?`, len(ids)-1)+`)`, ids...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	var graph sql.RawBytes
 	for rows.Next() {
-		var id, ms int64
-		var m query.Member
-		if err := rows.Scan(&id, &m.URI, &m.Revision, &ms, &graph); err != nil {
+		id, m, graph, err := scanMember(rows)
+		if err != nil {
 			return err
 		}
-		if m.Graph, err = r.views.parse(graph); err != nil {
-			return err
-		}
-		m.Modified = milli(ms)
-		if len(r.search) > 0 {
-			m.Score = scores[found[at[id]].tier]
-		}
-		to[at[id]] = m
+		r.parsing.add(at[id], m, graph)
 	}
 	return rows.Err()
 }
@@ -403,7 +426,11 @@ func (r *queryRun) total() (int64, error) {
 			return 0, err
 		}
 		var n int64
-		if err := r.one(text, c.args, &n); err != nil {
+		rows, err := r.rows(text, c.args...)
+		if err == nil {
+			err = scanOne(rows, &n)
+		}
+		if err != nil {
 			return 0, err
 		}
 		sum += n
@@ -415,6 +442,15 @@ func (r *queryRun) total() (int64, error) {
 func (r *queryRun) binding() string {
 	only := query.Query{Where: r.q.Where, Search: r.q.Search, OrderBy: r.q.OrderBy, Prefixes: r.q.Prefixes}
 	return r.name + "?" + only.Values().Encode()
+}
+
+// only returns the ranges of single keys.
+func only(keys [][]byte) []query.Range {
+	out := make([]query.Range, len(keys))
+	for i, k := range keys {
+		out[i] = query.Range{From: k, To: append(bytes.Clone(k), 0)}
+	}
+	return out
 }
 
 // single reports whether the range is a single key.

@@ -4,7 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
+	"math/bits"
 	"strings"
 
 	"github.com/oslcbus/oslcbus/oslc/query"
@@ -82,8 +82,21 @@ func (c *sqlText) terms(w query.Where, resource, node string, own bool, but *que
 func (c *sqlText) term(t *query.Term, resource, node string, own bool) error {
 	c.n++
 	f, index := fmt.Sprintf("f%d", c.n), ""
-	if own && along(t) {
-		index = ` INDEXED BY view_fact_value`
+	ranges, not, _ := t.Ranges()
+	if own {
+		keys, few, err := c.r.values(t)
+		if err != nil {
+			return err
+		}
+		if few {
+			ranges = only(keys)
+		}
+		if few && len(keys) > 0 {
+			// What has one of these values stands together in the index by value, in the
+			// order of resources, while what is known of one resource is at another place
+			// for each.
+			index = ` INDEXED BY view_fact_value`
+		}
 	}
 	c.add(fmt.Sprintf(` AND EXISTS (SELECT 1 FROM view_fact %[1]s%[4]s WHERE %[1]s.resource=%[2]s AND %[1]s.node=%[3]s`, f, resource, node, index))
 	if t.Property != "*" {
@@ -99,7 +112,7 @@ func (c *sqlText) term(t *query.Term, resource, node string, own bool) error {
 	}
 	if t.Op != query.Scoped {
 		c.add(` AND `)
-		c.compare(t, f+".key")
+		c.compare(ranges, not, f+".key")
 		c.add(`)`)
 		return nil
 	}
@@ -114,20 +127,6 @@ func (c *sqlText) term(t *query.Term, resource, node string, own bool) error {
 	return nil
 }
 
-// along reports whether t asks for a few values: what has one of them stands together in
-// the index by value, in the order of resources, while what is known of one resource is
-// at another place for each.
-func along(t *query.Term) bool {
-	ranges, not, _ := t.Ranges()
-	if t.Op == query.Scoped || t.Property == "*" || not || len(ranges) == 0 || len(ranges) > fewValues {
-		return false
-	}
-	return !slices.ContainsFunc(ranges, func(r query.Range) bool { return !single(r) })
-}
-
-// fewValues is at how many places along looks for each resource.
-const fewValues = 4
-
 // linked selects the resource that a fact links to, and its own node.
 func linked(f string) string {
 	return fmt.Sprintf(`SELECT l.id, x'' FROM view_resource l
@@ -135,9 +134,8 @@ func linked(f string) string {
 		f, query.LinkClass, query.MaxLink+1)
 }
 
-// compare adds the condition that a key fulfils t's comparison.
-func (c *sqlText) compare(t *query.Term, key string) {
-	ranges, not, _ := t.Ranges()
+// compare adds the condition that a key is in one of the ranges, or in none of them.
+func (c *sqlText) compare(ranges []query.Range, not bool, key string) {
 	if not {
 		c.add(`NOT `)
 	}
@@ -161,15 +159,23 @@ func (c *sqlText) compare(t *query.Term, key string) {
 }
 
 // driver adds a select of the numbers of the resources that fulfil t, along the
-// index by value. ok is false for a condition that the index is no help for.
-func (c *sqlText) driver(t *query.Term) (text string, ok bool, err error) {
+// index by value; inOrder says that they come in order, but for few values twice where
+// they have two of them. ok is false for a condition that the index is no help for.
+func (c *sqlText) driver(t *query.Term) (text string, inOrder, ok bool, err error) {
 	ranges, not, _ := t.Ranges()
 	if t.Op == query.Scoped || t.Property == "*" || not {
-		return "", false, nil
+		return "", false, false, nil
+	}
+	keys, inOrder, err := c.r.values(t)
+	if err != nil {
+		return "", false, false, err
+	}
+	if inOrder {
+		ranges = only(keys)
 	}
 	ids, err := c.properties(t.Property, false)
 	if err != nil {
-		return "", false, err
+		return "", false, false, err
 	}
 	if ids == "" {
 		ranges = nil // nothing here has the property
@@ -186,10 +192,17 @@ func (c *sqlText) driver(t *query.Term) (text string, ok bool, err error) {
 		// One property of our container has one number.
 		parts = append(parts, fmt.Sprintf(`SELECT resource FROM view_fact INDEXED BY view_fact_value WHERE property=%s AND %s AND node=x''`, ids, cond))
 	}
-	if len(parts) == 0 {
-		return `SELECT 0 AS resource WHERE 0`, true, nil
+	switch len(parts) {
+	case 0:
+		return `SELECT 0 AS resource WHERE 0`, true, true, nil
+	case 1:
+		return parts[0], inOrder, true, nil
 	}
-	return strings.Join(parts, ` UNION ALL `), true, nil
+	text = strings.Join(parts, ` UNION ALL `)
+	if inOrder {
+		text += ` ORDER BY resource`
+	}
+	return text, inOrder, true, nil
 }
 
 // from adds the FROM clause of a way, which has the number of a resource and for
@@ -202,7 +215,7 @@ func (c *sqlText) from(w way, tier int) (id string, done *query.Term, err error)
 		return "d.resource", nil, c.values()
 	case r.fewer != nil:
 		in := r.compile()
-		text, _, err := in.driver(r.fewer)
+		text, _, _, err := in.driver(r.fewer)
 		if err != nil {
 			return "", nil, err
 		}
@@ -220,24 +233,10 @@ func (c *sqlText) from(w way, tier int) (id string, done *query.Term, err error)
 		}
 		return "t.rowid", nil, nil
 	}
-	in, number := r.compile(), `resource`
-	if w == byNumber {
-		if done, err = in.oneValue(); err != nil {
-			return "", nil, err
-		}
-	}
-	if done == nil {
-		number = `id`
-		in.add(`SELECT id AS resource FROM view_resource INDEXED BY view_resource_listed WHERE container=? AND NOT deleted`, r.container)
-	}
-	if w == byNumber && r.at.begun {
-		in.add(` AND `+number+`>?`, r.at.id)
-	}
-	if err := in.bounded(` ORDER BY `+number, number, `<=`); err != nil {
-		return "", nil, err
-	}
+	in := r.compile()
+	in.add(`SELECT id AS resource FROM view_resource INDEXED BY view_resource_listed WHERE container=? AND NOT deleted`, r.container)
 	c.add(` FROM (`+in.b.String()+`) d WHERE 1`, in.args...)
-	return "d.resource", done, nil
+	return "d.resource", nil, nil
 }
 
 // bounded leaves no more than the limit of a select, by a condition rather than by a
@@ -253,7 +252,7 @@ func (c *sqlText) bounded(order, columns, compare string) error {
 	for i := range last {
 		to[i] = &last[i]
 	}
-	err := r.one(c.b.String()+order+` LIMIT 1 OFFSET ?`, append(slices.Clone(c.args), r.limit-1), to...)
+	err := r.one(c.b.String()+order+fmt.Sprintf(` LIMIT 1 OFFSET %d`, r.limit-1), c.args, to...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -263,27 +262,6 @@ func (c *sqlText) bounded(order, columns, compare string) error {
 	r.rest = true
 	c.add(` AND (`+columns+`)`+compare+`(?`+strings.Repeat(`,?`, len(last)-1)+`)`, last...)
 	return nil
-}
-
-// oneValue adds a select of the resources that fulfil a condition for one value,
-// which are in order by their number, and returns the condition, if there is one.
-func (c *sqlText) oneValue() (*query.Term, error) {
-	for i := range c.r.q.Where {
-		t := &c.r.q.Where[i]
-		if ranges, _, _ := t.Ranges(); len(ranges) != 1 || !single(ranges[0]) {
-			continue
-		}
-		in := c.r.compile()
-		text, ok, err := in.driver(t)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			c.add(text, in.args...)
-			return t, nil
-		}
-	}
-	return nil, nil
 }
 
 // listed adds the condition that a number is of a resource of our container that is
@@ -401,9 +379,14 @@ func (c *sqlText) members(w way) (string, error) {
 		}
 		c.add(keys[i] + direction(s.Descending) + `, `)
 	}
-	c.add(id+direction(down)+` LIMIT ?`, r.size-len(r.found)+1)
+	// A limit that is bound has the statement prepared anew for each other one.
+	c.add(fmt.Sprintf(`%s%s LIMIT %d`, id, direction(down), upTo(r.size+1)))
 	return c.b.String(), nil
 }
+
+// upTo returns the power of two that is not less than n, so that statements with a
+// number in them are few.
+func upTo(n int) int { return 1 << bits.Len(uint(n-1)) }
 
 func direction(down bool) string {
 	if down {
