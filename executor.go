@@ -151,7 +151,7 @@ func (x *executor) handle(ctx context.Context, topic string, d bus.Delivery) ([]
 	res.Request, res.Finished = r.URI, time.Now()
 	var out []bus.Record
 	if err != nil {
-		res.Verdict, res.Message = oslc.Failed, err.Error()
+		res.Verdict, res.Message = oslc.Failed, oslc.Message(err)
 		res.Outputs = map[string]any{oslc.OutputError: oslc.KindOf(err).String()}
 		if oslc.KindOf(err).Retryable() {
 			res.Verdict = oslc.Errored

@@ -171,7 +171,7 @@ func (s *stream) run(ctx context.Context, sets []string) error {
 				if errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
 					return err
 				}
-				data, fail := json.Marshal(failed{oslc.KindOf(err).String(), err.Error()})
+				data, fail := json.Marshal(failed{oslc.KindOf(err).String(), oslc.Message(err)})
 				return errors.Join(err, fail, s.write("event: error\ndata: "+string(data)+"\n\n"))
 			}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oslcbus/oslcbus/automation"
 	"github.com/oslcbus/oslcbus/bus"
+	"github.com/oslcbus/oslcbus/oslc"
 )
 
 // A ruleSet are the rules of the configuration and of the files that it names, with
@@ -137,7 +138,7 @@ func (e *Engine) ReloadRules(ctx context.Context) error {
 		e.status.note("rules", "")
 	case e.reload.failed != err.Error(): // each reason once
 		e.reload.failed = err.Error()
-		e.status.note("rules", "the rules as they were stay in force: "+err.Error())
+		e.status.note("rules", "the rules as they were stay in force: "+oslc.Message(err))
 		e.logger.ErrorContext(ctx, "rules not reloaded; those that were stay in force", "err", err)
 	}
 	return err

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/oslcbus/oslcbus/oslc"
 )
 
 // status knows which components work.
@@ -75,7 +77,7 @@ func (s *status) checks() []check {
 	for name, err := range s.state {
 		c := check{Name: name, Ready: err == nil, Reason: s.notes[name]}
 		if err != nil {
-			c.Reason = err.Error()
+			c.Reason = oslc.Message(err)
 		}
 		out = append(out, c)
 	}
@@ -117,7 +119,7 @@ func (e *Engine) readyz(w http.ResponseWriter, r *http.Request) error {
 		cancel()
 		c := check{Name: "log", Ready: err == nil}
 		if err != nil {
-			c.Reason = err.Error()
+			c.Reason = oslc.Message(err)
 		}
 		checks = append([]check{c}, checks...)
 	}

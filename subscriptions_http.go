@@ -329,7 +329,7 @@ func (h *hooks) test(w http.ResponseWriter, r *http.Request, id string) error {
 	sent, err := h.send(r.Context(), &s, m, 1)
 	out := map[string]any{"event": m.ID(), "delivered": err == nil, "status": sent.Status, "milliseconds": sent.Took.Milliseconds()}
 	if err != nil {
-		out["error"] = err.Error()
+		out["error"] = oslc.Message(err)
 	}
 	return writeJSON(w, out)
 }

@@ -433,7 +433,7 @@ func (w *worker) deliver(ctx context.Context, m bus.Message) error {
 		var at delivery
 		w.update(w.s.ID, func(d *delivery) {
 			d.Attempts++
-			d.LastError = fmt.Sprintf("event %s: %v", m.ID(), err)
+			d.LastError = fmt.Sprintf("event %s: %s", m.ID(), oslc.Message(err))
 			if d.Failing.IsZero() {
 				d.Failing = now
 			}

@@ -366,7 +366,7 @@ func (rs *Rules) Explain(e *oslc.Event, provider string) []Explanation {
 			x.Request, x.Err = r.request(e, vars, rs.scope.BaseURL)
 		}
 		if x.Err != nil {
-			x.Reason = x.Err.Error()
+			x.Reason = oslc.Message(x.Err)
 		}
 	}
 	return out

@@ -176,7 +176,7 @@ func DeadLetterTopic(topic string) string { return topic + ".dlq" }
 func DeadLetter(topic string, d Delivery, attempts int, err error, now time.Time) Record {
 	m := d.Message
 	m.Header = append(Header(nil), m.Header...)
-	m.Header.Set(HeaderReason, err.Error())
+	m.Header.Set(HeaderReason, oslc.Message(err))
 	m.Header.Set(HeaderTopic, topic)
 	m.Header.Set(HeaderPartition, fmt.Sprint(d.Partition))
 	m.Header.Set(HeaderOffset, fmt.Sprint(d.Offset))

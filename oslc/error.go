@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -54,7 +57,7 @@ func (k Kind) Retryable() bool { return kinds[k].retry }
 
 // Error is the one error type that crosses a package boundary.
 type Error struct {
-	Op         string        // "jira.create", "bus.append": package.verb
+	Op         string        // "jira.create", "bus.append": package.verb; empty where the cause says it all
 	Kind       Kind          // what to do about it
 	RetryAfter time.Duration // set when the other side told us
 	Err        error         // the cause, never nil
@@ -81,7 +84,12 @@ func Errorf(op string, kind Kind, format string, args ...any) error {
 	return &Error{Op: op, Kind: kind, Err: fmt.Errorf(format, args...)}
 }
 
-func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
+func (e *Error) Error() string {
+	if e.Op == "" {
+		return e.Err.Error()
+	}
+	return e.Op + ": " + e.Err.Error()
+}
 
 // Unwrap gives errors.Is and errors.As both the kind and the cause.
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
@@ -99,6 +107,53 @@ func KindOf(err error) Kind {
 		return Unavailable
 	}
 	return Internal
+}
+
+// Message is the text of an error for people: of the operations that led to it only the
+// innermost is named, where Error names all. What else was said on the way, such as
+// the name of a file, stays.
+func Message(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	for e := range operations(err) {
+		if _, more := first(operations(e.Err)); more {
+			cause := e.Err.Error()
+			text = strings.Replace(text, e.Op+": "+cause, cause, 1)
+		}
+	}
+	return text
+}
+
+// operations yields each Error in the tree of err that names an operation, outer ones
+// before those inside them.
+func operations(err error) iter.Seq[*Error] {
+	return func(yield func(*Error) bool) {
+		var walk func(error) bool
+		walk = func(err error) bool {
+			//nolint:errorlint // each error of the tree is looked at by itself
+			if e, ok := err.(*Error); ok {
+				return (e.Op == "" || yield(e)) && walk(e.Err)
+			}
+			//nolint:errorlint // as before
+			switch e := err.(type) {
+			case interface{ Unwrap() error }:
+				return walk(e.Unwrap())
+			case interface{ Unwrap() []error }:
+				return !slices.ContainsFunc(e.Unwrap(), func(err error) bool { return !walk(err) })
+			}
+			return true
+		}
+		walk(err)
+	}
+}
+
+func first[T any](seq iter.Seq[T]) (v T, ok bool) {
+	for v = range seq {
+		return v, true
+	}
+	return v, false
 }
 
 // RetryAfter returns how long the other side asked to wait, or 0.

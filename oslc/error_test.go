@@ -11,6 +11,33 @@ import (
 	"github.com/oslcbus/oslcbus/oslc"
 )
 
+// TestMessage: people read of one operation, and of all else that was said.
+func TestMessage(t *testing.T) {
+	t.Parallel()
+	inner := oslc.Errorf("sqlite.read", oslc.NotFound, "no resource <%s>", "http://x")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nil, ""},
+		{io.EOF, "EOF"},
+		{inner, "sqlite.read: no resource <http://x>"},
+		{oslc.E("server.get", oslc.E("sqlite.query", inner)), "sqlite.read: no resource <http://x>"},
+		{oslc.E("jira.create", io.ErrUnexpectedEOF, oslc.Unavailable), "jira.create: unexpected EOF"},
+		{fmt.Errorf("bus.yml: %w", oslc.E("jira.build", fmt.Errorf("url: %w", inner))), "bus.yml: url: sqlite.read: no resource <http://x>"},
+		{oslc.E("a.b", fmt.Errorf("a.b: %w", inner)), "a.b: sqlite.read: no resource <http://x>"},
+		{oslc.E("x.all", errors.Join(oslc.E("x.one", inner), oslc.E("x.two", io.EOF))), "sqlite.read: no resource <http://x>\nx.two: EOF"},
+		{&oslc.Error{Kind: oslc.Invalid, Err: oslc.E("x.one", inner)}, "sqlite.read: no resource <http://x>"},
+		{&oslc.Error{Kind: oslc.Invalid, Err: errors.New("no")}, "no"},
+		{oslc.E("x.one", &oslc.Error{Kind: oslc.Invalid, Err: errors.New("no")}), "x.one: no"},
+		{fmt.Errorf("lost: %w", oslc.Gone), "lost: gone"},
+	} {
+		if got := oslc.Message(c.err); got != c.want {
+			t.Errorf("%v: got %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
 func TestError(t *testing.T) {
 	t.Parallel()
 	cause := &oslc.Error{Op: "jira.search", Kind: oslc.Limited, RetryAfter: time.Second, Err: io.ErrUnexpectedEOF}

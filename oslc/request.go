@@ -110,7 +110,7 @@ const OutputError = "error"
 // was canceled has kind Conflict.
 func (r *Result) Failure() error {
 	if r.State == Canceled {
-		return &Error{Op: "oslc.request", Kind: Conflict, Err: errors.New(r.Message)}
+		return &Error{Kind: Conflict, Err: errors.New(r.Message)}
 	}
 	if r.Verdict != Failed && r.Verdict != Errored {
 		return nil
@@ -121,7 +121,7 @@ func (r *Result) Failure() error {
 			kind = Kind(k)
 		}
 	}
-	return &Error{Op: "oslc.request", Kind: kind, Err: errors.New(r.Message)}
+	return &Error{Kind: kind, Err: errors.New(r.Message)}
 }
 
 // jsonType marks a parameter value that only JSON can hold (JSON-LD 1.1, 10.2).

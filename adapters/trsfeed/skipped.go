@@ -29,7 +29,7 @@ func (l *skipList) skip(uri string, err error, now time.Time) {
 	if !ok {
 		s = adapters.Skipped{Resource: uri, Since: now.UTC()}
 	}
-	reason := err.Error()
+	reason := oslc.Message(err)
 	s.Kind, s.Reason = oslc.KindOf(err).String(), reason[:min(len(reason), longestReason)]
 	s.Tries++
 	l.byID[uri] = s

@@ -193,7 +193,7 @@ func (a *answer) refusal() error {
 	case a.status >= http.StatusInternalServerError:
 		kind = oslc.Unavailable
 	}
-	return oslc.E("client", errors.New(strings.Join(said, ": ")), kind)
+	return &oslc.Error{Kind: kind, Err: errors.New(strings.Join(said, ": "))} // the bus names the operation
 }
 
 // graph parses the answer.

@@ -106,7 +106,7 @@ func exitCode(p *program, err error) int {
 	case errors.Is(err, errClosedPipe):
 		return exitSignal + int(syscall.SIGPIPE)
 	}
-	fmt.Fprintln(p.err, "oslcbus:", err)
+	fmt.Fprintln(p.err, "oslcbus:", oslc.Message(err))
 	switch oslc.KindOf(err) {
 	case oslc.Invalid, oslc.NotFound, oslc.Conflict, oslc.Unsupported:
 		return exitInvalid

@@ -73,7 +73,7 @@ func rulesTest(_ context.Context, p *program, args []string) error {
 		}
 		list, err := engine.Explain(ev, *provider)
 		if err != nil {
-			return oslc.E(file, err)
+			return fmt.Errorf("%s: %w", file, err)
 		}
 		for _, x := range list {
 			t := tested{File: file, Event: ev.ID, Rule: x.Rule, Reason: x.Reason, failed: x.Err != nil}

@@ -119,7 +119,7 @@ func check(_ context.Context, p *program, args []string) error {
 	if *o == "json" {
 		out := map[string]any{"file": f.Arg(0), "valid": err == nil}
 		if err != nil {
-			out["error"] = err.Error()
+			out["error"] = oslc.Message(err)
 			if ce, ok := errors.AsType[*oslcbus.ConfigError](err); ok {
 				out["line"], out["key"] = ce.Line, ce.Key
 			}

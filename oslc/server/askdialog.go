@@ -86,7 +86,7 @@ func (o *offer) asked() []oslc.Parameter {
 func (s *Server) askPage(w http.ResponseWriter, r *http.Request, status int, c *collection, v url.Values, fault error) error {
 	data := map[string]any{"Title": c.Title, "Protocol": protocol(v.Get("protocol"))}
 	if fault != nil {
-		data["Error"] = fault.Error()
+		data["Error"] = oslc.Message(fault)
 	}
 	o := s.chosen(v.Get("action"))
 	switch {

@@ -265,7 +265,7 @@ type field struct {
 func (s *Server) creationPage(w http.ResponseWriter, r *http.Request, status int, c *collection, v url.Values, proto string, fault error) error {
 	data := map[string]any{"Title": c.Title, "Protocol": protocol(proto)}
 	if fault != nil {
-		data["Error"] = fault.Error()
+		data["Error"] = oslc.Message(fault)
 	}
 	var fields []field
 	for _, p := range c.fields() {

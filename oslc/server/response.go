@@ -146,7 +146,7 @@ func Allow(w http.ResponseWriter, r *http.Request, methods ...string) (answered 
 // WriteError answers with err as an oslc:Error (Core 3.0, section Errors), in
 // RDF or, for a client that wants JSON and no RDF, as a JSON object.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	status, message := oslc.KindOf(err).Status(), err.Error()
+	status, message := oslc.KindOf(err).Status(), oslc.Message(err)
 	if e, ok := errors.AsType[*StatusError](err); ok {
 		status = e.Status
 	} else if e, ok := errors.AsType[*http.MaxBytesError](err); ok {
