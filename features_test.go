@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/oslcbus/oslcbus/internal/testkit"
 )
@@ -46,6 +49,36 @@ func TestDocumentedTests(t *testing.T) {
 		if !namedTest.MatchString(word) && word != "`TestDocumentedTests`" {
 			t.Errorf("%s is not a package and a test", word)
 		}
+	}
+}
+
+// TestDocumentedFiles: docs/architecture.md says of each file of this package, once,
+// what it is about.
+func TestDocumentedFiles(t *testing.T) {
+	t.Parallel()
+	root := testkit.Root(t)
+	page, err := os.ReadFile(filepath.Join(root, "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "\n## Inside the root package\n\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var told, there []string
+	for _, m := range regexp.MustCompile("`([a-z_]+\\.go)`").FindAllStringSubmatch(table, -1) {
+		told = append(told, m[1])
+	}
+	files, err := filepath.Glob(filepath.Join(root, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f, "_test.go") {
+			there = append(there, filepath.Base(f))
+		}
+	}
+	slices.Sort(told)
+	if d := cmp.Diff(there, told); d != "" {
+		t.Errorf("docs/architecture.md, Inside the root package (-there +told):\n%s", d)
 	}
 }
 

@@ -1,14 +1,9 @@
 package oslcbus
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
-	"mime"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/oslcbus/oslcbus/bus"
@@ -94,28 +89,6 @@ func (h *hooks) all(w http.ResponseWriter, r *http.Request) error {
 		out = append(out, h.view(r.Context(), &s, at))
 	}
 	return writeJSON(w, map[string]any{"subscriptions": out})
-}
-
-// readJSON reads the body of a request, which must be JSON: a page of another server
-// cannot send that unasked. An empty one is left as it is.
-func readJSON(r *http.Request, v any) error {
-	const op = "http.json"
-	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media != "application/json" {
-		return server.Statusf(http.StatusUnsupportedMediaType, "the content type must be application/json")
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil || len(bytes.TrimSpace(body)) == 0 {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return oslc.Errorf(op, oslc.Invalid, "%s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return oslc.Errorf(op, oslc.Invalid, "there is more after the JSON value")
-	}
-	return nil
 }
 
 func (h *hooks) create(w http.ResponseWriter, r *http.Request) error {
