@@ -23,7 +23,7 @@ func difference(before, after *rdf.Graph) []string {
 		for j < len(b) && b[j].P.Value == vocab.DCTermsModified {
 			j++
 		}
-		if i == len(a) || j == len(b) || a[i] != b[j] {
+		if i == len(a) || j == len(b) || !sameTriple(&a[i], &b[j]) {
 			break
 		}
 		i, j = i+1, j+1
@@ -34,17 +34,40 @@ func difference(before, after *rdf.Graph) []string {
 			out = append(out, t.P.Value)
 		}
 	}
-	for _, t := range b[j:] {
-		if !before.Has(t) {
-			add(t)
+	// What is in one state only is not among what is equal: a graph is a set.
+	a, b = a[i:], b[j:]
+	for i := range b {
+		if !hasTriple(a, before, &b[i]) {
+			add(b[i])
 		}
 	}
-	for _, t := range a[i:] {
-		if !after.Has(t) {
-			add(t)
+	for i := range a {
+		if !hasTriple(b, after, &a[i]) {
+			add(a[i])
 		}
 	}
 	return out
+}
+
+// hasTriple reports whether t is among rest, the end of g, where it is if it is in g.
+func hasTriple(rest []rdf.Triple, g *rdf.Graph, t *rdf.Triple) bool {
+	const few = 32 // are looked through faster than an index
+	if len(rest) > few {
+		return g.Has(*t)
+	}
+	for i := range rest {
+		if sameTriple(&rest[i], t) {
+			return true
+		}
+	}
+	return false
+}
+
+// sameTriple is ==, which looks at all the lengths first: that states share the memory
+// of most texts makes it slower, not faster.
+func sameTriple(t, u *rdf.Triple) bool {
+	return t.O.Value == u.O.Value && t.P.Value == u.P.Value && t.S.Value == u.S.Value &&
+		t.O.Kind == u.O.Kind && t.S.Kind == u.S.Kind && t.O.Datatype == u.O.Datatype && t.O.Lang == u.O.Lang
 }
 
 // hiddenDifference returns the predicates whose hidden sums differ. known is false

@@ -39,9 +39,19 @@ type held struct {
 
 	version int // counts the changes of this copy
 	size    int
+	open    bool // is in copies.recent
 }
 
-func (h *held) measure() { h.size = len(h.doc) + len(h.packed) + 300 }
+// measure estimates how much memory the copy takes once it rests.
+func (h *held) measure() {
+	h.size = len(h.doc) + len(h.packed) + 300
+	if h.packed == "" {
+		h.size += h.graph.Len() * packedTriple
+	}
+}
+
+// packedTriple is about how many bytes a triple takes in a packed graph.
+const packedTriple = 75
 
 // resource returns the graph, or nil. It must not be changed.
 func (h *held) resource() *rdf.Graph {
@@ -75,6 +85,10 @@ type copies struct {
 	youngSize  int
 	// pinned are those of collections whose mapping has references.
 	pinned map[string]*held
+	// recent are those that changed last. They do not rest: what has changed often
+	// changes again soon.
+	recent [256]*held
+	turn   int // place in recent of the one that is next to rest
 	// unsaved are those that the cache has in an older state.
 	unsaved     map[string]*held
 	unsavedSize int
@@ -141,7 +155,7 @@ func (c *copies) get(ctx context.Context, key string) (*held, error) {
 func (c *copies) put(h *held, pin bool) {
 	h.version++
 	before := h.size
-	h.rest()
+	c.rouse(h)
 	h.measure()
 	if c.cache != nil {
 		if c.unsaved[h.key] == h {
@@ -163,6 +177,19 @@ func (c *copies) put(h *held, pin bool) {
 		delete(c.old, h.key)
 		c.toYoung(h)
 	}
+}
+
+// rouse makes h one of the recent copies, and lets another one rest.
+func (c *copies) rouse(h *held) {
+	if h.open {
+		return
+	}
+	if last := c.recent[c.turn]; last != nil {
+		last.rest()
+		last.open = false
+	}
+	c.recent[c.turn], h.open = h, true
+	c.turn = (c.turn + 1) % len(c.recent)
 }
 
 func (c *copies) toYoung(h *held) {

@@ -3,6 +3,7 @@ package mongodb
 import (
 	"bytes"
 	"fmt"
+	"slices"
 )
 
 // A useKey names a document of a referenced collection by its key.
@@ -109,6 +110,9 @@ func (u *user) Find(collection, key string) (Doc, bool) {
 
 // note replaces what h uses.
 func (r *references) note(h *held, uses []useKey) {
+	if slices.Equal(h.uses, uses) {
+		return
+	}
 	for _, k := range h.uses {
 		delete(r.users[k], h)
 	}

@@ -1,6 +1,7 @@
 package stackstorm
 
 import (
+	"bytes"
 	"errors"
 	"hash/maphash"
 
@@ -198,8 +199,14 @@ func (r *rules) Remap(last *rdf.Graph, d mongodb.Doc, uri string, changed []stri
 // StackStorm keeps what it finds there, and puts the user beside it.
 const traceKey = "oslcbus"
 
+// traceElement is how a document of that name begins in BSON.
+var traceElement = append([]byte{mongodb.TypeDocument}, traceKey+"\x00"...)
+
 // Cause returns the request whose note is new in the rule's context.
 func (r *rules) Cause(before, after mongodb.Doc) mongodb.Cause {
+	if !bytes.Contains(after, traceElement) {
+		return mongodb.Cause{} // as a rule; found out without a walk through the document
+	}
 	note := after.Lookup("context." + traceKey).Doc()
 	request := note.Str("request")
 	if request == "" || before.Lookup("context."+traceKey+".request").Str() == request {

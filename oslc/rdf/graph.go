@@ -75,17 +75,24 @@ func (g *Graph) AddGraph(other *Graph) {
 // subject mostly follow each other.
 func (g *Graph) sharesSubject(ts []Triple) bool {
 	for i := range ts {
-		if i > 0 && ts[i].S == ts[i-1].S {
+		if i > 0 && sameNode(&ts[i].S, &ts[i-1].S) {
 			continue
 		}
 		for k := range g.triples {
-			if g.triples[k].S == ts[i].S {
+			if k > 0 && sameNode(&g.triples[k].S, &g.triples[k-1].S) {
+				continue
+			}
+			if sameNode(&g.triples[k].S, &ts[i].S) {
 				return true
 			}
 		}
 	}
 	return false
 }
+
+// sameNode reports whether two subjects are one: they have no datatype and no
+// language. Most often the two share the memory of their text.
+func sameNode(t, u *Term) bool { return t.Kind == u.Kind && t.Value == u.Value }
 
 // Reset empties g and keeps its memory for what is added next.
 func (g *Graph) Reset() {

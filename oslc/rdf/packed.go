@@ -3,6 +3,7 @@ package rdf
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 )
 
 // A Packed is a graph as one value without pointers inside: it takes about a
@@ -29,19 +30,30 @@ func Pack(g *Graph) Packed {
 	for i := range ts {
 		t := &ts[i]
 		size += len(t.P.Value) + len(t.O.Value) + 8
-		if i == 0 || t.S != ts[i-1].S {
+		if i == 0 || !sameNode(&t.S, &ts[i-1].S) {
 			size += len(t.S.Value) + 4
 		}
 		if n := len(t.O.Datatype) + len(t.O.Lang); n > 0 {
 			size += n + 4
 		}
 	}
-	text := func(b []byte, s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s))), s...) }
-	b := binary.AppendUvarint(make([]byte, 0, size), uint64(len(ts)))
+	var b strings.Builder // what it holds becomes a string without a copy
+	b.Grow(size)
+	number := func(n int) {
+		for ; n >= 0x80; n >>= 7 {
+			b.WriteByte(byte(n) | 0x80)
+		}
+		b.WriteByte(byte(n))
+	}
+	text := func(s string) {
+		number(len(s))
+		b.WriteString(s)
+	}
+	number(len(ts))
 	for i := range ts {
 		t := &ts[i]
 		flags := byte(t.S.Kind) | byte(t.O.Kind)<<2
-		same := i > 0 && t.S == ts[i-1].S
+		same := i > 0 && sameNode(&t.S, &ts[i-1].S)
 		if same {
 			flags |= packedSame
 		}
@@ -51,19 +63,20 @@ func Pack(g *Graph) Packed {
 		if t.O.Lang != "" {
 			flags |= packedLang
 		}
-		b = append(b, flags)
+		b.WriteByte(flags)
 		if !same {
-			b = text(b, t.S.Value)
+			text(t.S.Value)
 		}
-		b = text(text(b, t.P.Value), t.O.Value)
+		text(t.P.Value)
+		text(t.O.Value)
 		if t.O.Datatype != "" {
-			b = text(b, t.O.Datatype)
+			text(t.O.Datatype)
 		}
 		if t.O.Lang != "" {
-			b = text(b, t.O.Lang)
+			text(t.O.Lang)
 		}
 	}
-	return Packed(b)
+	return Packed(b.String())
 }
 
 // Graph returns the graph that was packed, in the same order. Its terms share the
