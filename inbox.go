@@ -85,7 +85,7 @@ func (b *inbox) record(d adapters.Delivery, now time.Time) bus.Record {
 		{Name: bus.HeaderID, Value: oslc.NewID(b.name, "delivery", id)},
 		{Name: bus.HeaderSource, Value: oslc.ProviderURI(b.e.cfg.BaseURL, b.name) + "#hook"},
 		{Name: bus.HeaderType, Value: deliveryType},
-		{Name: bus.HeaderTime, Value: now.Format(rdf.TimeLayout)},
+		{Name: bus.HeaderTime, Value: rdf.FormatTime(now)},
 		{Name: bus.HeaderContentType, Value: "application/json"},
 	}
 	for name, value := range d.Header {

@@ -242,7 +242,7 @@ func (l *letters) note(ctx context.Context, x letter, what string) error {
 		{Name: bus.HeaderID, Value: oslc.NewID("letter", x.ID)},
 		{Name: bus.HeaderSource, Value: l.e.self().uri},
 		{Name: bus.HeaderType, Value: doneType},
-		{Name: bus.HeaderTime, Value: time.Now().UTC().Format(rdf.TimeLayout)},
+		{Name: bus.HeaderTime, Value: rdf.FormatTime(time.Now())},
 		{Name: bus.HeaderContentType, Value: "application/json"},
 		{Name: bus.HeaderPartition, Value: partition},
 		{Name: bus.HeaderOffset, Value: offset},

@@ -510,7 +510,7 @@ func (h *hooks) record(kind, id string, v any) (bus.Record, error) {
 		{Name: bus.HeaderSource, Value: h.e.self().uri},
 		{Name: bus.HeaderType, Value: kind},
 		{Name: bus.HeaderSubject, Value: h.uri(id)},
-		{Name: bus.HeaderTime, Value: time.Now().UTC().Format(rdf.TimeLayout)},
+		{Name: bus.HeaderTime, Value: rdf.FormatTime(time.Now())},
 		{Name: bus.HeaderContentType, Value: "application/json"},
 	} {
 		m.Header.Set(f.Name, f.Value)

@@ -294,7 +294,7 @@ func (h *hooks) test(w http.ResponseWriter, r *http.Request, id string) error {
 		{Name: bus.HeaderSource, Value: h.e.self().uri},
 		{Name: bus.HeaderType, Value: testType},
 		{Name: bus.HeaderSubject, Value: h.uri(id)},
-		{Name: bus.HeaderTime, Value: now.Format(rdf.TimeLayout)},
+		{Name: bus.HeaderTime, Value: rdf.FormatTime(now)},
 		{Name: bus.HeaderContentType, Value: "application/json"},
 	} {
 		m.Header.Set(f.Name, f.Value)

@@ -306,7 +306,7 @@ func native(v any) (any, error) {
 	case []byte:
 		return string(v), nil
 	case time.Time:
-		return v.UTC().Format(rdf.TimeLayout), nil
+		return rdf.FormatTime(v), nil
 	case time.Duration:
 		return v.String(), nil
 	}

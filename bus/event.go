@@ -86,7 +86,7 @@ func (c *Encoder) Encode(e *oslc.Event) (Message, error) {
 		Field{HeaderSource, c.Source},
 		Field{HeaderType, typePrefix + strings.TrimPrefix(e.Change.IRI(), vocab.TRS)},
 		Field{HeaderSubject, e.Subject},
-		Field{HeaderTime, e.Time.UTC().Format(rdf.TimeLayout)},
+		Field{HeaderTime, rdf.FormatTime(e.Time)},
 		Field{HeaderDataSchema, vocab.Events},
 		Field{HeaderPartitionKey, e.Subject},
 		Field{HeaderContentType, c.Format.MediaType()},
@@ -181,6 +181,6 @@ func DeadLetter(topic string, d Delivery, attempts int, err error, now time.Time
 	m.Header.Set(HeaderPartition, fmt.Sprint(d.Partition))
 	m.Header.Set(HeaderOffset, fmt.Sprint(d.Offset))
 	m.Header.Set(HeaderAttempts, fmt.Sprint(attempts))
-	m.Header.Set(HeaderDeadTime, now.UTC().Format(rdf.TimeLayout))
+	m.Header.Set(HeaderDeadTime, rdf.FormatTime(now))
 	return Record{Topic: DeadLetterTopic(topic), Message: m}
 }

@@ -86,6 +86,6 @@ func (s *StackStorm) logIn(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Api-Url", "http://"+r.Host+"/api")
 	w.Header().Set("Date", now.Format(http.TimeFormat))
 	writeJSON(w, http.StatusCreated, map[string]any{
-		"user": Login, "token": token, "expiry": now.Add(lasts).Format(rdf.TimeLayout), "metadata": map[string]any{}, "service": false, "id": newObjectID(now, rand.Reader),
+		"user": Login, "token": token, "expiry": rdf.FormatTime(now.Add(lasts)), "metadata": map[string]any{}, "service": false, "id": newObjectID(now, rand.Reader),
 	})
 }

@@ -185,13 +185,7 @@ func (r *rules) Remap(last *rdf.Graph, d mongodb.Doc, uri string, changed []stri
 			return nil, false
 		}
 	}
-	g := last.Without(func(t rdf.Triple) bool {
-		switch t.P.Value {
-		case vocab.CMStatus, vocab.CMState, vocab.CMInProgress, vocab.CMClosed, vocab.St2RuleStatus, vocab.DCTermsModified:
-			return true
-		}
-		return false
-	})
+	g := last.WithoutPredicates(vocab.CMStatus, vocab.CMState, vocab.CMInProgress, vocab.CMClosed, vocab.St2RuleStatus, vocab.DCTermsModified)
 	return g, switched(g.Node(uri), d.Lookup("enabled"))
 }
 
@@ -249,9 +243,10 @@ func (r *rules) Types(before, after *rdf.Graph) []string {
 }
 
 func status(g *rdf.Graph) rdf.Term {
-	for t := range g.All() {
-		if t.P.Value == vocab.St2RuleStatus {
-			return t.O
+	ts := g.Triples()
+	for i := range ts {
+		if ts[i].P.Value == vocab.St2RuleStatus {
+			return ts[i].O
 		}
 	}
 	return rdf.Term{}

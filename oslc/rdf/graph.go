@@ -232,13 +232,26 @@ func (g *Graph) IsA(s Term, class string) bool { return g.Has(Triple{s, NewIRI(T
 
 // Without returns a copy of g that lacks the triples of which drop says true.
 func (g *Graph) Without(drop func(Triple) bool) *Graph {
+	return g.without(func(t *Triple) bool { return drop(*t) })
+}
+
+// WithoutPredicates returns a copy of g that lacks the triples with one of the
+// predicates.
+func (g *Graph) WithoutPredicates(iris ...string) *Graph {
+	return g.without(func(t *Triple) bool { return slices.Contains(iris, t.P.Value) })
+}
+
+func (g *Graph) without(drop func(*Triple) bool) *Graph {
 	ts := g.Triples()
-	out := &Graph{triples: make([]Triple, 0, len(ts))}
+	kept := make([]Triple, 0, len(ts)) // a part of a set is a set
+	from := 0
 	for i := range ts {
-		if !drop(ts[i]) { // a part of a set is a set
-			out.triples = append(out.triples, ts[i])
+		if drop(&ts[i]) {
+			kept = append(kept, ts[from:i]...)
+			from = i + 1
 		}
 	}
+	out := &Graph{triples: append(kept, ts[from:]...)}
 	if len(out.triples) >= indexFrom {
 		out.index = newIndex(out.triples, 0)
 	}

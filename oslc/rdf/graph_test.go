@@ -149,7 +149,7 @@ func TestGraphsOfGraphs(t *testing.T) {
 				t.Fatalf("%v is missing in %v", tr, rest.Triples())
 			}
 		}
-		if rest.Len() != len(want) {
+		if !slices.Equal(rest.Triples(), want) {
 			t.Fatalf("the rest is %v, want %v", rest.Triples(), want)
 		}
 	})

@@ -103,7 +103,18 @@ func Int(i int64) Term { return Typed(strconv.FormatInt(i, 10), XSDInteger) }
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
 // Time returns an xsd:dateTime in UTC, cut to milliseconds.
-func Time(t time.Time) Term { return Typed(t.UTC().Format(TimeLayout), XSDDateTime) }
+func Time(t time.Time) Term { return Typed(FormatTime(t), XSDDateTime) }
+
+// FormatTime returns the time in UTC as TimeLayout has it, cut to milliseconds.
+func FormatTime(t time.Time) string {
+	t = t.UTC()
+	var room [len(TimeLayout) + 8]byte
+	// Package time is made for this layout, and takes three times as long for ours.
+	b := t.AppendFormat(room[:0], time.RFC3339)
+	b = b[:len(b)-1]
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return string(append(b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z'))
+}
 
 // IsZero reports whether t is no term at all.
 func (t Term) IsZero() bool { return t.Kind == 0 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 )
 
@@ -36,6 +38,17 @@ func TestTerms(t *testing.T) {
 	if _, ok := rdf.String("today").Time(); ok {
 		t.Error("a word is an instant")
 	}
+}
+
+func TestFormatTime(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		at := time.Unix(rapid.Int64Range(-1<<37, 1<<38).Draw(t, "s"), rapid.Int64Range(0, 999_999_999).Draw(t, "ns")).
+			In(time.FixedZone("", rapid.IntRange(-12, 12).Draw(t, "zone")*3600))
+		if got, want := rdf.FormatTime(at), at.UTC().Format(rdf.TimeLayout); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	})
 }
 
 func TestErrorAt(t *testing.T) {
