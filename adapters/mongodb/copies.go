@@ -87,7 +87,7 @@ type copies struct {
 	pinned map[string]*held
 	// recent are those that changed last. They do not rest: what has changed often
 	// changes again soon.
-	recent [256]*held
+	recent [1024]*held
 	turn   int // place in recent of the one that is next to rest
 	// unsaved are those that the cache has in an older state.
 	unsaved     map[string]*held

@@ -23,9 +23,9 @@ import (
 )
 
 // gcPercent is the GOGC of a server that is told none. What a bus keeps is small,
-// and what passes through it is not: with Go's own 100 it would collect twice as
-// often for some tens of MB.
-const gcPercent = 200
+// and what passes through it is not: with Go's own 100 it would collect three
+// times as often for some tens of MB.
+const gcPercent = 300
 
 func serve(ctx context.Context, p *program, args []string) error {
 	f := flags(p, "serve")

@@ -19,7 +19,7 @@ import (
 // otherwise.
 func TestMain(m *testing.M) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
+		debug.SetGCPercent(300)
 	}
 	os.Exit(m.Run())
 }
