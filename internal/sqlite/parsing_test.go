@@ -32,9 +32,14 @@ func TestQuery_largePages(t *testing.T) {
 	if err := v.Apply(t.Context(), sqlite.Place{Topic: "t", Set: "tool"}, steps); err != nil {
 		t.Fatal(err)
 	}
-	for name, fewest := range map[string]int64{"gone through": 5, "collected": 1000} {
+	for name, c := range map[string]struct {
+		fewest, most int64
+		scanned      int
+	}{
+		"gone through": {5, 5, 1000}, "collected": {1000, 1000, 1000}, "collected farther and farther": {5, 1000, 8},
+	} {
 		for _, order := range []string{"", "-oslcbus:sequence"} {
-			v.Collect(fewest, fewest, 1000)
+			v.Collect(c.fewest, c.most, c.scanned)
 			values := url.Values{query.ParamWhere: {"oslc_cm:closed=true"}, query.ParamPageSize: {"50"}}
 			if order != "" {
 				values[query.ParamOrderBy] = []string{order}

@@ -22,7 +22,7 @@ const (
 	queryTime = 20 * time.Second
 	// fewest and most are between how many resources a condition has to leave for
 	// them to be collected and sorted; see queryRun.estimate.
-	fewest, most = 500, 20_000
+	fewest, most = 500, 65_536
 	// scanned is how many resources are gone through in order before estimates are
 	// worth their time.
 	scanned = 2_000
@@ -84,8 +84,11 @@ type queryRun struct {
 	fewer   *query.Term // the condition that leaves few, if one does
 	along   *query.Term // else the condition of few values that leaves the fewest
 	known   map[*query.Term]termValues
-	limit   int  // of resources to go through, or 0
-	rest    bool // there were more than limit
+	gone    int   // through, of resources in a walk
+	first   int64 // of them
+	until   int64 // collect no resources after this one, unless it is 0
+	limit   int   // of resources to go through, or 0
+	rest    bool  // there were more than limit
 	page    query.Page
 	found   []mark // members, perhaps before their resources are read
 	filled  bool   // there are more than size
@@ -151,40 +154,74 @@ func (r *queryRun) find() error {
 	if r.fewer != nil || len(r.search) > 0 {
 		return r.tiers()
 	}
-	begin, ordered := r.at, len(r.q.OrderBy) > 0
-	if len(r.q.Where) > 0 && r.members > int64(r.views.scanned) {
-		if !ordered || len(r.q.OrderBy[0].Path) == 1 {
-			r.limit = r.views.scanned
-			err := r.goThrough()
-			r.limit = 0
-			if err != nil || r.filled || !r.rest {
-				return err
-			}
-		}
-		// To collect resources costs as much as there are; to go through all in
-		// order until a page is full costs the more, the fewer there are. The two
-		// are equal where they are the square root of page size times resources.
-		few := int64(math.Sqrt(float64(r.size) * float64(r.members)))
-		if err := r.estimate(min(max(few, r.views.fewest), r.views.most)); err != nil {
-			return err
-		}
-		if ordered || r.fewer != nil {
-			r.at, r.found, r.parsing = begin, nil, &parsing{views: r.views}
-		}
-	}
-	if r.fewer != nil {
+	ordered, choosy := len(r.q.OrderBy) > 0, len(r.q.Where) > 0 && r.members > int64(r.views.scanned)
+	switch {
+	case !ordered && choosy:
+		return r.inOrder()
+	case !ordered:
+		return r.walk()
+	case !choosy:
 		return r.tiers()
 	}
-	return r.goThrough()
-}
-
-// goThrough goes through resources in order.
-func (r *queryRun) goThrough() error {
-	if len(r.q.OrderBy) == 0 {
-		return r.walk()
+	if len(r.q.OrderBy[0].Path) == 1 {
+		r.limit = r.views.scanned
+		err := r.tiers()
+		r.limit = 0
+		if err != nil || r.filled || !r.rest {
+			return err
+		}
+		r.found = nil
+	}
+	// To collect resources costs as much as there are; to go through all in
+	// order until a page is full costs the more, the fewer there are. The two
+	// are equal where they are the square root of page size times resources.
+	if err := r.estimate(r.between(math.Sqrt(float64(r.size) * float64(r.members)))); err != nil {
+		return err
 	}
 	return r.tiers()
 }
+
+// between returns a limit for estimate that is not far from n.
+func (r *queryRun) between(n float64) int64 {
+	few := int64(upTo(int(min(n, float64(r.views.most)))))
+	return min(max(few, r.views.fewest), r.views.most)
+}
+
+// inOrder finds the members of a page in the order in which they came up.
+func (r *queryRun) inOrder() error {
+	begin := r.at
+	defer func() { r.at = begin }()
+	r.limit = (r.views.scanned + 3) / 4
+	err := r.walk()
+	r.limit = 0
+	if err != nil || r.filled || !r.rest {
+		return err
+	}
+	// At this rate, it takes so many more. To go through one takes as long as to see
+	// for sixteen whether a condition leaves them.
+	need, had := int64(r.size-len(r.found)+1), int64(max(len(r.found), 1))
+	if err := r.estimate(r.between(16 * float64(need) * float64(r.gone) / float64(had))); err != nil {
+		return err
+	}
+	if r.fewer == nil {
+		return r.walk()
+	}
+	// They are collected as far as the page should reach, and then a few times farther.
+	r.at.begun = true
+	width := 2 * float64(need) * float64(r.at.id-r.first) / float64(had)
+	for more := 3; !r.filled && err == nil && r.at.id < math.MaxInt64; more-- {
+		r.until = math.MaxInt64
+		if end := float64(r.at.id) + width; more > 0 && end < maxSets {
+			r.until = int64(end)
+		}
+		err = r.fetch(byNumber)
+		r.at.id, width = r.until, 4*width
+	}
+	return err
+}
+
+// maxSets is more than the number of any resource.
+const maxSets = 1 << 62
 
 func (r *queryRun) tiers() error {
 	begin := r.at
@@ -268,34 +305,30 @@ func searchTiers(search []string) []string {
 	}
 }
 
-// estimate finds the condition that leaves the fewest resources, if that is less
-// than few, and else the one of few values along which they are the farthest apart.
+// estimate finds a condition that leaves fewer than few, and rather one that leaves far
+// fewer than another one; and the one of few values along which resources are the
+// farthest apart.
 func (r *queryRun) estimate(few int64) error {
-	least, farthest := few, int64(-1)
+	farthest := int64(-1)
 	for i := range r.q.Where {
 		t := &r.q.Where[i]
 		c := r.compile()
-		cond, inOrder, ok, err := c.driver(t)
+		text, inOrder, ok, err := c.driver(t)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			continue
 		}
-		// Whether there are so many is known sooner than how many there are.
-		var last int64
-		err = r.one(fmt.Sprintf(`%s LIMIT 1 OFFSET %d`, cond, max(few-1, 0)), c.args, &last)
+		var last int64 // whether there are so many is known sooner than how many there are
+		err = r.one(fmt.Sprintf(`%s LIMIT 1 OFFSET %d`, text, max(few-1, 0)), c.args, &last)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			var n int64
-			if err = r.one(`SELECT count(*) FROM (`+cond+`)`, c.args, &n); n < least {
-				least, r.fewer = n, t
-			}
-		case err == nil && inOrder && last > farthest:
-			farthest, r.along = last, t
-		}
-		if err != nil {
+			r.fewer, few = t, few/4
+		case err != nil:
 			return err
+		case inOrder && last > farthest:
+			farthest, r.along = last, t
 		}
 	}
 	return nil

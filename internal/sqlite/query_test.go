@@ -174,8 +174,8 @@ func TestQuery_isWhatMatches(t *testing.T) {
 			w.happen(t)
 		}
 		for range 20 {
-			most := rapid.SampledFrom([]int64{0, 2, 1000}).Draw(t, "collect")
-			w.views.Collect(most, most, rapid.IntRange(0, 5).Draw(t, "scan"))
+			fewest := rapid.SampledFrom([]int64{0, 1, 2, 1000}).Draw(t, "collect")
+			w.views.Collect(fewest, fewest+rapid.SampledFrom([]int64{0, 2, 1000}).Draw(t, "most"), rapid.IntRange(0, 5).Draw(t, "scan"))
 			w.ask(t)
 		}
 	})

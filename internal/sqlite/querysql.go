@@ -220,7 +220,11 @@ func (c *sqlText) from(w way, tier int) (id string, done *query.Term, err error)
 			return "", nil, err
 		}
 		// In the order of resources, in which they stand together in the indexes.
-		c.add(` FROM (SELECT resource FROM (`+text+`) GROUP BY resource) d WHERE 1`, in.args...)
+		c.add(` FROM (SELECT resource FROM (`+text+`)`, in.args...)
+		if r.until > 0 {
+			c.add(` WHERE resource>? AND resource<=?`, r.at.id, r.until)
+		}
+		c.add(` GROUP BY resource) d WHERE 1`)
 		if len(r.search) > 0 {
 			c.add(` AND EXISTS (SELECT 1 FROM view_text WHERE view_text MATCH ? AND rowid=d.resource)`, r.search[tier])
 		}

@@ -35,6 +35,9 @@ func (r *queryRun) walk() error {
 		if err != nil {
 			return err
 		}
+		if r.gone++; r.gone == 1 {
+			r.first = id
+		}
 		if id == r.at.id {
 			continue // it has two of the values
 		}
