@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 
@@ -21,11 +22,14 @@ type parsing struct {
 // none.
 const parsedAtOnce = 16
 
+// buffers are for the text of batches.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
 type parsedBatch struct {
 	members []query.Member
-	at      []int // on the page
-	text    []byte
-	ends    []int // of the graphs in text
+	at      []int         // on the page
+	text    *bytes.Buffer // from buffers
+	ends    []int         // of the graphs in text
 	err     error
 }
 
@@ -36,13 +40,13 @@ func (p *parsing) add(at int, m query.Member, graph []byte) {
 		p.start()
 		p.batches = append(p.batches, &parsedBatch{
 			members: make([]query.Member, 0, parsedAtOnce),
-			text:    make([]byte, 0, (len(graph)+len(graph)/8)*parsedAtOnce),
+			text:    buffers.Get().(*bytes.Buffer),
 		})
 	}
 	b := p.batches[len(p.batches)-1]
 	b.members, b.at = append(b.members, m), append(b.at, at)
-	b.text = append(b.text, graph...)
-	b.ends = append(b.ends, len(b.text))
+	b.text.Write(graph)
+	b.ends = append(b.ends, b.text.Len())
 	p.n++
 }
 
@@ -55,12 +59,14 @@ func (p *parsing) start() {
 }
 
 func (b *parsedBatch) parse(v *Views) {
-	begin := 0
+	text, begin := b.text.Bytes(), 0
 	for i, end := range b.ends {
-		g, err := v.parse(b.text[begin:end])
+		g, err := v.parse(text[begin:end])
 		b.members[i].Graph, b.err = g, errors.Join(b.err, err)
 		begin = end
 	}
+	b.text.Reset()
+	buffers.Put(b.text)
 	b.text = nil
 }
 
