@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/oslcbus/oslcbus/oslc/query"
@@ -88,7 +89,7 @@ func (v *Views) Sorts(ctx context.Context, provider, collection string, q *query
 	if len(q.OrderBy) > 0 {
 		text, err = c.members(byValue)
 	} else {
-		_, err = c.walk()
+		_, err = c.walk(math.MaxInt64)
 		text = c.b.String()
 	}
 	if err != nil {

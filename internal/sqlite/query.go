@@ -84,8 +84,7 @@ type queryRun struct {
 	fewer   *query.Term // the condition that leaves few, if one does
 	along   *query.Term // else the condition of few values that leaves the fewest
 	known   map[*query.Term]termValues
-	gone    int   // through, of resources in a walk
-	first   int64 // of them
+	reach   int64 // how far there are about as many resources along it as were asked for
 	until   int64 // collect no resources after this one, unless it is 0
 	limit   int   // of resources to go through, or 0
 	rest    bool  // there were more than limit
@@ -191,7 +190,8 @@ func (r *queryRun) between(n float64) int64 {
 func (r *queryRun) inOrder() error {
 	begin := r.at
 	defer func() { r.at = begin }()
-	r.limit = (r.views.scanned + 3) / 4
+	gone := (r.views.scanned + 3) / 4
+	r.limit = gone
 	err := r.walk()
 	r.limit = 0
 	if err != nil || r.filled || !r.rest {
@@ -200,15 +200,19 @@ func (r *queryRun) inOrder() error {
 	// At this rate, it takes so many more. To go through one takes as long as to see
 	// for sixteen whether a condition leaves them.
 	need, had := int64(r.size-len(r.found)+1), int64(max(len(r.found), 1))
-	if err := r.estimate(r.between(16 * float64(need) * float64(r.gone) / float64(had))); err != nil {
+	if err := r.estimate(r.between(16 * float64(need) * float64(gone) / float64(had))); err != nil {
 		return err
 	}
 	if r.fewer == nil {
 		return r.walk()
 	}
 	// They are collected as far as the page should reach, and then a few times farther.
+	first := begin.id
+	if !begin.begun {
+		first = r.at.id &^ maxOrder
+	}
 	r.at.begun = true
-	width := 2 * float64(need) * float64(r.at.id-r.first) / float64(had)
+	width := 2 * float64(need) * float64(r.at.id-first) / float64(had)
 	for more := 3; !r.filled && err == nil && r.at.id < math.MaxInt64; more-- {
 		r.until = math.MaxInt64
 		if end := float64(r.at.id) + width; more > 0 && end < maxSets {
@@ -328,7 +332,7 @@ func (r *queryRun) estimate(few int64) error {
 		case err != nil:
 			return err
 		case inOrder && last > farthest:
-			farthest, r.along = last, t
+			farthest, r.along, r.reach = last, t, last
 		}
 	}
 	return nil

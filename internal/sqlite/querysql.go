@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/oslcbus/oslcbus/oslc/query"
@@ -17,6 +18,8 @@ type sqlText struct {
 	b    strings.Builder
 	args []any
 	n    int // aliases given
+
+	scattered bool // resources do not come in order
 }
 
 func (r *queryRun) compile() *sqlText { return &sqlText{r: r} }
@@ -88,13 +91,15 @@ func (c *sqlText) term(t *query.Term, resource, node string, own bool) error {
 		if err != nil {
 			return err
 		}
+		// What has one of these values stands together in the index by value, in the
+		// order of resources, while what is known of one resource is at another place
+		// for each. Out of order that is near only for a value that few have, as those
+		// mostly are that are asked for exactly.
+		near := !c.scattered || !slices.ContainsFunc(ranges, func(r query.Range) bool { return !single(r) })
 		if few {
 			ranges = only(keys)
 		}
-		if few && len(keys) > 0 {
-			// What has one of these values stands together in the index by value, in the
-			// order of resources, while what is known of one resource is at another place
-			// for each.
+		if few && len(keys) > 0 && near {
 			index = ` INDEXED BY view_fact_value`
 		}
 	}
@@ -330,6 +335,7 @@ func (c *sqlText) members(w way) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	c.scattered = w == byValue
 	c.add(`SELECT ` + id)
 	if r.fewer != nil && len(r.search) == 0 && !r.at.begun {
 		c.add(`, count(*) OVER ()`) // all are at hand

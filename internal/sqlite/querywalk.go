@@ -3,7 +3,9 @@ package sqlite
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/oslcbus/oslcbus/oslc/query"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
@@ -12,11 +14,15 @@ import (
 
 // walk goes through resources in the order in which they came up, after those that it
 // has gone through before, up to a full page or the limit. Conditions on a resource
-// itself are held against its row, which is needed for the answer anyway: the index
-// knows each of them at another place.
+// itself are held against its row, which is needed for the answer anyway, unless they
+// leave one value: what has that stands together in the index.
 func (r *queryRun) walk() error {
+	to, err := r.bound()
+	if err != nil {
+		return err
+	}
 	c := r.compile()
-	checks, err := c.walk()
+	checks, err := c.walk(to)
 	if err != nil || c.b.Len() == 0 {
 		return err
 	}
@@ -25,18 +31,10 @@ func (r *queryRun) walk() error {
 		return err
 	}
 	defer rows.Close()
-	r.rest = false
-	for gone := 0; rows.Next(); gone++ {
-		if r.limit > 0 && gone == r.limit {
-			r.rest = true
-			return rows.Close()
-		}
+	for rows.Next() {
 		id, m, graph, err := scanMember(rows)
 		if err != nil {
 			return err
-		}
-		if r.gone++; r.gone == 1 {
-			r.first = id
 		}
 		if id == r.at.id {
 			continue // it has two of the values
@@ -55,22 +53,49 @@ func (r *queryRun) walk() error {
 		r.found = append(r.found, mark{begun: true, id: id})
 		r.parsing.add(len(r.found)-1, m, graph)
 	}
+	r.at.id, r.rest = to, to < math.MaxInt64
 	return rows.Err()
 }
 
-// walk is the SELECT for the rows of the resources that fulfil the conditions but those
-// that it returns, in order. It is empty where no resource does.
-func (c *sqlText) walk() (rowChecks, error) {
+// bound returns the resource up to which a walk goes: there are about as many as the
+// limit until then. It is the highest number where there are no more.
+func (r *queryRun) bound() (to int64, err error) {
+	switch {
+	case r.limit <= 0:
+		return math.MaxInt64, nil
+	case r.along != nil && r.reach > r.at.id:
+		return r.reach, nil
+	}
+	c := r.compile()
+	text := `SELECT id AS resource FROM view_resource INDEXED BY view_resource_listed WHERE container=? AND NOT deleted`
+	if r.along == nil {
+		c.args = append(c.args, r.container)
+	} else if text, _, _, err = c.driver(r.along); err != nil {
+		return 0, err
+	}
+	text = fmt.Sprintf(`SELECT resource FROM (%s) WHERE resource>? LIMIT 1 OFFSET %d`, text, r.limit-1)
+	if err = r.one(text, append(c.args, r.at.id), &to); errors.Is(err, sql.ErrNoRows) {
+		return math.MaxInt64, nil
+	}
+	return to, err
+}
+
+// walk is the SELECT for the rows of the resources up to to that fulfil the conditions
+// but those that it returns, in order. It is empty where no resource does.
+func (c *sqlText) walk(to int64) (checks rowChecks, err error) {
 	r := c.r
-	var checks rowChecks
-	var nested query.Where
+	var indexed []*query.Term
 	for i := range r.q.Where {
 		t := &r.q.Where[i]
 		if t == r.along {
 			continue
 		}
-		if t.Op == query.Scoped {
-			nested = append(nested, *t)
+		keys, few, err := r.values(t)
+		if err != nil {
+			return nil, err
+		}
+		if t.Op == query.Scoped || few && len(keys) == 1 {
+			indexed = append(indexed, t)
 			continue
 		}
 		check, err := newRowCheck(t)
@@ -81,9 +106,11 @@ func (c *sqlText) walk() (rowChecks, error) {
 	}
 	if r.along == nil {
 		c.add(`SELECT v.id, `+memberColumns+` FROM view_resource v INDEXED BY view_resource_listed
-			WHERE v.container=? AND NOT v.deleted AND v.id>?`, r.container, r.at.id)
-		if err := c.terms(nested, "v.id", "x''", true, nil); err != nil {
-			return nil, err
+			WHERE v.container=? AND NOT v.deleted AND v.id>? AND v.id<=?`, r.container, r.at.id, to)
+		for _, t := range indexed {
+			if err := c.term(t, "v.id", "x''", true); err != nil {
+				return nil, err
+			}
 		}
 		c.add(` ORDER BY v.id`)
 		return checks, nil
@@ -101,9 +128,11 @@ func (c *sqlText) walk() (rowChecks, error) {
 			c.add(` UNION ALL `)
 		}
 		c.add(`SELECT d.resource AS id, `+memberColumns+` FROM view_fact d INDEXED BY view_fact_value CROSS JOIN view_resource v ON v.id=d.resource
-			WHERE d.property=`+property+` AND d.key=? AND d.node=x'' AND d.resource>?`, key, r.at.id)
-		if err := c.terms(nested, "d.resource", "x''", true, nil); err != nil {
-			return nil, err
+			WHERE d.property=`+property+` AND d.key=? AND d.node=x'' AND d.resource>? AND d.resource<=?`, key, r.at.id, to)
+		for _, t := range indexed {
+			if err := c.term(t, "d.resource", "x''", true); err != nil {
+				return nil, err
+			}
 		}
 	}
 	c.add(` ORDER BY id`)
