@@ -200,8 +200,11 @@ func (r *queryRun) inOrder() error {
 	// At this rate, it takes so many more. To go through one takes as long as to see
 	// for sixteen whether a condition leaves them.
 	need, had := int64(r.size-len(r.found)+1), int64(max(len(r.found), 1))
-	if err := r.estimate(r.between(16 * float64(need) * float64(gone) / float64(had))); err != nil {
-		return err
+	few := r.between(16 * float64(need) * float64(gone) / float64(had))
+	if had*r.members/int64(gone) < few { // else the other conditions leave more, as it seems
+		if err := r.estimate(few); err != nil {
+			return err
+		}
 	}
 	if r.fewer == nil {
 		return r.walk()
