@@ -320,14 +320,14 @@ func (r *queryRun) estimate(few int64) error {
 	for i := range r.q.Where {
 		t := &r.q.Where[i]
 		c := r.compile()
-		text, inOrder, ok, err := c.driver(t)
+		text, inOrder, ok, err := c.driver(t, ``)
 		if err != nil {
 			return err
 		}
 		if !ok {
 			continue
 		}
-		var last int64 // whether there are so many is known sooner than how many there are
+		var last int64 // whether there are so many is sooner seen than how many there are
 		err = r.one(fmt.Sprintf(`%s LIMIT 1 OFFSET %d`, text, max(few-1, 0)), c.args, &last)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):

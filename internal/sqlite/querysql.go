@@ -163,10 +163,15 @@ func (c *sqlText) compare(ranges []query.Range, not bool, key string) {
 	c.add(`)`)
 }
 
+// ownNode is the condition that a statement is about the resource itself.
+const ownNode = ` AND node=x''`
+
 // driver adds a select of the numbers of the resources that fulfil t, along the
 // index by value; inOrder says that they come in order, but for few values twice where
-// they have two of them. ok is false for a condition that the index is no help for.
-func (c *sqlText) driver(t *query.Term) (text string, inOrder, ok bool, err error) {
+// they have two of them. ok is false for a condition that the index is no help for. of
+// is whose statements count: ownNode is those about the resource itself; without it,
+// which is sooner seen, those about nodes within it count too.
+func (c *sqlText) driver(t *query.Term, of string) (text string, inOrder, ok bool, err error) {
 	ranges, not, _ := t.Ranges()
 	if t.Op == query.Scoped || t.Property == "*" || not {
 		return "", false, false, nil
@@ -195,7 +200,7 @@ func (c *sqlText) driver(t *query.Term) (text string, inOrder, ok bool, err erro
 			c.args = append(c.args, r.From, r.To)
 		}
 		// One property of our container has one number.
-		parts = append(parts, fmt.Sprintf(`SELECT resource FROM view_fact INDEXED BY view_fact_value WHERE property=%s AND %s AND node=x''`, ids, cond))
+		parts = append(parts, fmt.Sprintf(`SELECT resource FROM view_fact INDEXED BY view_fact_value WHERE property=%s AND %s%s`, ids, cond, of))
 	}
 	switch len(parts) {
 	case 0:
@@ -220,7 +225,7 @@ func (c *sqlText) from(w way, tier int) (id string, done *query.Term, err error)
 		return "d.resource", nil, c.values()
 	case r.fewer != nil:
 		in := r.compile()
-		text, _, _, err := in.driver(r.fewer)
+		text, _, _, err := in.driver(r.fewer, ownNode)
 		if err != nil {
 			return "", nil, err
 		}

@@ -70,7 +70,7 @@ func (r *queryRun) bound() (to int64, err error) {
 	text := `SELECT id AS resource FROM view_resource INDEXED BY view_resource_listed WHERE container=? AND NOT deleted`
 	if r.along == nil {
 		c.args = append(c.args, r.container)
-	} else if text, _, _, err = c.driver(r.along); err != nil {
+	} else if text, _, _, err = c.driver(r.along, ``); err != nil {
 		return 0, err
 	}
 	text = fmt.Sprintf(`SELECT resource FROM (%s) WHERE resource>? LIMIT 1 OFFSET %d`, text, r.limit-1)
