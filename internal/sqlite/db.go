@@ -27,7 +27,7 @@ import (
 
 // schemaVersion is the PRAGMA user_version of a file this program writes. A file
 // with a higher one is refused; one with a lower one is migrated in place.
-const schemaVersion = 4
+const schemaVersion = 5
 
 // DB is an open database file. Its methods may be called concurrently.
 type DB struct {
@@ -145,6 +145,7 @@ var migrations = []struct {
 	{text: indexSchema, then: indexAll},
 	{text: trsSchema, then: markAll},
 	{text: patchSchema},
+	{text: packSchema},
 }
 
 // Path returns the file's name.

@@ -111,3 +111,15 @@ func (v *Views) Sorts(ctx context.Context, provider, collection string, q *query
 	}
 	return sorts, rows.Err()
 }
+
+// StoredValue returns what the file has of the value of a record of the topic "topic".
+func (db *DB) StoredValue(ctx context.Context, offset int64) (b []byte, err error) {
+	err = db.w.QueryRowContext(ctx, `SELECT value FROM log_record WHERE id=?`, db.topics["topic"].first()|offset).Scan(&b)
+	return b, err
+}
+
+// StoreValue changes what StoredValue returns.
+func (db *DB) StoreValue(ctx context.Context, offset int64, b []byte) error {
+	_, err := db.w.ExecContext(ctx, `UPDATE log_record SET value=? WHERE id=?`, b, db.topics["topic"].first()|offset)
+	return err
+}

@@ -3,12 +3,21 @@ package sqlite_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/oslcbus/oslcbus/bus"
 	"github.com/oslcbus/oslcbus/oslc"
 )
+
+// noise is a value that cannot be compressed.
+func noise(i int) []byte {
+	r := rand.NewChaCha8([32]byte{byte(i)})
+	b := make([]byte, 4000)
+	_, _ = r.Read(b) // never fails
+	return b
+}
 
 // TestAppendDiskFull: a batch that does not fit is refused as a whole, what was
 // there stays, and the same batch goes in once there is room.
@@ -26,7 +35,7 @@ func TestAppendDiskFull(t *testing.T) {
 		var out []bus.Record
 		for i := from; i < to; i++ {
 			r := bus.Record{Topic: "topic", Cursor: fmt.Append(nil, i)}
-			r.Key, r.Value = "k", []byte(strings.Repeat("x", 4000))
+			r.Key, r.Value = "k", noise(i)
 			r.Header.Set("ce_id", fmt.Sprint(i))
 			out = append(out, r)
 		}

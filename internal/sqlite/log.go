@@ -26,7 +26,7 @@ CREATE TABLE log_topic (
 	id     INTEGER PRIMARY KEY,
 	name   TEXT NOT NULL UNIQUE,
 	oldest INTEGER NOT NULL DEFAULT 0,
-	next   INTEGER NOT NULL DEFAULT 0
+	next   INTEGER NOT NULL DEFAULT 0 -- not kept any more: the records say it
 );
 CREATE TABLE log_record (
 	id     INTEGER PRIMARY KEY,
@@ -81,8 +81,23 @@ func (t *topic) wakeAll() {
 	t.wake = make(chan struct{})
 }
 
+// first is the id of the topic's record at offset 0.
+func (t *topic) first() int64 { return t.id << topicBits }
+
+// newestRecord selects the id after the newest one in a range, or its beginning.
+const newestRecord = `SELECT coalesce((SELECT id+1 FROM log_record WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1), ?1)`
+
+// after returns the offset after the topic's newest record, given newestRecord of its
+// ids.
+func (t *topic) after(row *sql.Row) (next int64, err error) {
+	if err := row.Scan(&next); err != nil {
+		return 0, err
+	}
+	return max(next-t.first(), t.oldest), nil
+}
+
 func (db *DB) loadTopics(ctx context.Context) error {
-	rows, err := db.w.QueryContext(ctx, `SELECT id, name, oldest, next FROM log_topic`)
+	rows, err := db.w.QueryContext(ctx, `SELECT id, name, oldest FROM log_topic`)
 	if err != nil {
 		return classify(err)
 	}
@@ -90,12 +105,20 @@ func (db *DB) loadTopics(ctx context.Context) error {
 	for rows.Next() {
 		t := &topic{wake: make(chan struct{})}
 		var name string
-		if err := rows.Scan(&t.id, &name, &t.oldest, &t.next); err != nil {
+		if err := rows.Scan(&t.id, &name, &t.oldest); err != nil {
 			return classify(err)
 		}
 		db.topics[name] = t
 	}
-	return classify(rows.Err())
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return classify(err)
+	}
+	for _, t := range db.topics {
+		if t.next, err = t.after(db.w.QueryRowContext(ctx, newestRecord, t.first(), t.first()|maxOffset)); err != nil {
+			return classify(err)
+		}
+	}
+	return nil
 }
 
 // topic returns the topic of that name, made when it is not there.
@@ -116,8 +139,12 @@ func (db *DB) topic(ctx context.Context, name string) (*topic, error) {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO log_topic(name) VALUES (?) ON CONFLICT DO NOTHING`, name); err != nil {
 			return err
 		}
-		return tx.QueryRowContext(ctx, `SELECT id, oldest, next FROM log_topic WHERE name=?`, name).
-			Scan(&t.id, &t.oldest, &t.next)
+		if err := tx.QueryRowContext(ctx, `SELECT id, oldest FROM log_topic WHERE name=?`, name).Scan(&t.id, &t.oldest); err != nil {
+			return err
+		}
+		var err error
+		t.next, err = t.after(tx.QueryRowContext(ctx, newestRecord, t.first(), t.first()|maxOffset))
+		return err
 	})
 	if err != nil {
 		return nil, oslc.E("sqlite.topic", err)
@@ -166,15 +193,14 @@ func (l *Log) Own(ctx context.Context, source string, topics ...string) (bus.Pub
 
 // appendStatements are what an append does, prepared once.
 type appendStatements struct {
-	epoch, next, insert, move, cursor *sql.Stmt
+	epoch, next, insert, cursor *sql.Stmt
 }
 
 func (s *appendStatements) prepare(ctx context.Context, db *sql.DB) error {
 	for to, text := range map[**sql.Stmt]string{
 		&s.epoch:  `SELECT epoch FROM log_source WHERE name=?`,
-		&s.next:   `SELECT next FROM log_topic WHERE id=?`,
-		&s.insert: `INSERT INTO log_record(id, time, key, header, value) VALUES (?, ?, ?, ?, ?)`,
-		&s.move:   `UPDATE log_topic SET next=? WHERE id=?`,
+		&s.next:   newestRecord,
+		&s.insert: `INSERT INTO log_record(id, time, key, header, value, packed) VALUES (?, ?, ?, ?, ?, ?)`,
 		&s.cursor: `UPDATE log_source SET cursor=? WHERE name=?`,
 	} {
 		var err error
@@ -188,7 +214,7 @@ func (s *appendStatements) prepare(ctx context.Context, db *sql.DB) error {
 // in returns the statements for use in a transaction, which closes them.
 func (s *appendStatements) in(ctx context.Context, tx *sql.Tx) appendStatements {
 	of := func(st *sql.Stmt) *sql.Stmt { return tx.StmtContext(ctx, st) }
-	return appendStatements{of(s.epoch), of(s.next), of(s.insert), of(s.move), of(s.cursor)}
+	return appendStatements{of(s.epoch), of(s.next), of(s.insert), of(s.cursor)}
 }
 
 type publisher struct {
@@ -209,6 +235,12 @@ func (p *publisher) Append(ctx context.Context, batch ...bus.Record) error {
 	if len(batch) == 0 {
 		return ctx.Err()
 	}
+	rows := make([]recordRow, len(batch)) // made before others wait for this write
+	for i := range batch {
+		if batch[i].Topic != "" {
+			rows[i] = rowOf(&batch[i].Message)
+		}
+	}
 	next := map[*topic]int64{}
 	var cursor []byte
 	err := p.db.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
@@ -216,14 +248,14 @@ func (p *publisher) Append(ctx context.Context, batch ...bus.Record) error {
 		cursor = nil
 		on := p.db.appends.in(ctx, tx)
 		var epoch int64
-		if err := on.epoch.QueryRowContext(ctx, p.source).Scan(&epoch); err != nil {
+		err := on.epoch.QueryRowContext(ctx, p.source).Scan(&epoch)
+		if err != nil {
 			return err
 		}
 		if epoch != p.epoch {
 			return oslc.Errorf(op, oslc.Conflict, "source %q has a newer owner", p.source)
 		}
 		now := time.Now().UnixMilli()
-		header := make([]byte, 0, 512)
 		for i := range batch {
 			r := &batch[i]
 			if r.Cursor != nil {
@@ -240,23 +272,18 @@ func (p *publisher) Append(ctx context.Context, batch ...bus.Record) error {
 			if !ok {
 				// Not what is known in memory: a write before this one may share the
 				// transaction.
-				if err := on.next.QueryRowContext(ctx, t.id).Scan(&at); err != nil {
+				if at, err = t.after(on.next.QueryRowContext(ctx, t.first(), t.first()|maxOffset)); err != nil {
 					return err
 				}
 			}
 			if at > maxOffset {
 				return oslc.Errorf(op, oslc.Unavailable, "topic %q is full", r.Topic)
 			}
-			header = appendHeader(header[:0], r.Header)
-			if _, err := on.insert.ExecContext(ctx, t.id<<topicBits|at, now, r.Key, header, r.Value); err != nil {
+			row := &rows[i]
+			if _, err := on.insert.ExecContext(ctx, t.first()|at, now, r.Key, row.header, row.value, row.packed); err != nil {
 				return err
 			}
 			next[t] = at + 1
-		}
-		for t, n := range next {
-			if _, err := on.move.ExecContext(ctx, n, t.id); err != nil {
-				return err
-			}
 		}
 		if cursor != nil {
 			_, err := on.cursor.ExecContext(ctx, cursor, p.source)
@@ -272,6 +299,20 @@ func (p *publisher) Append(ctx context.Context, batch ...bus.Record) error {
 		}
 	})
 	return oslc.E(op, err)
+}
+
+// recordRow is what is stored of a message beside its key.
+type recordRow struct {
+	header, value []byte
+	packed        int // the number of the dictionary that value was compressed with, with the header in it
+}
+
+func rowOf(m *bus.Message) recordRow {
+	header := appendHeader(make([]byte, 0, 768), m.Header)
+	if packed := packRecord(header, m.Value); packed != nil {
+		return recordRow{header: []byte{}, value: packed, packed: packedBy}
+	}
+	return recordRow{header: header, value: m.Value}
 }
 
 // messages returns copies of what a batch has for a topic: the caller of Append may
@@ -415,8 +456,8 @@ func (r *reader) fetch(ctx context.Context, end int64) error {
 	if r.buf = r.topic.newest(r.buf[:0], r.next); len(r.buf) > 0 {
 		return nil
 	}
-	base := r.topic.id << topicBits
-	rows, err := r.db.r.QueryContext(ctx, `SELECT id, key, header, value FROM log_record
+	base := r.topic.first()
+	rows, err := r.db.r.QueryContext(ctx, `SELECT id, key, header, value, packed FROM log_record
 		WHERE id >= ? AND id < ? ORDER BY id LIMIT ?`, base|r.next, base|end, readerChunk)
 	if err != nil {
 		return r.db.readError(err)
@@ -427,11 +468,18 @@ func (r *reader) fetch(ctx context.Context, end int64) error {
 		var id int64
 		var header []byte
 		d := bus.Delivery{End: end}
-		if err := rows.Scan(&id, &d.Key, &header, &d.Value); err != nil {
+		var packed int
+		if err := rows.Scan(&id, &d.Key, &header, &d.Value, &packed); err != nil {
 			return classify(err)
 		}
 		d.Offset = id & maxOffset
-		if d.Header, err = parseHeader(header); err != nil {
+		if packed != 0 {
+			header, d.Value, err = unpackRecord(d.Value)
+		}
+		if err == nil {
+			d.Header, err = parseHeader(header)
+		}
+		if err != nil {
 			return oslc.E("sqlite.fetch", fmt.Errorf("%s at offset %d: %w", r.name, d.Offset, err), oslc.Invalid)
 		}
 		r.buf = append(r.buf, d)
