@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -116,7 +117,12 @@ func (db *DB) open(ctx context.Context) error {
 	if db.r, err = open(db.path, "FULL"); err != nil {
 		return err
 	}
-	db.r.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
+	readers := max(4, runtime.GOMAXPROCS(0))
+	db.r.SetMaxOpenConns(readers)
+	// A connection that is closed takes what it has read of the file with it. It is kept
+	// while there is use for it.
+	db.r.SetMaxIdleConns(readers)
+	db.r.SetConnMaxIdleTime(time.Minute)
 	if err := errors.Join(db.fold.prepare(ctx, db.w), db.appends.prepare(ctx, db.w)); err != nil {
 		return classify(err)
 	}
