@@ -83,7 +83,8 @@ func TestPlainRecords(t *testing.T) {
 	appendAll(t, db, []bus.Message{added})
 	want := []bus.Message{
 		{Key: "a", Header: bus.Header{{Name: "n", Value: "v"}}, Value: []byte(strings.Repeat("x", 400))},
-		{Key: "b"}, added,
+		{Key: "b"},
+		added,
 	}
 	got, err := readAll(t.Context(), db, len(want))
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
