@@ -322,5 +322,5 @@ type authorized string
 func (a authorized) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", string(a))
-	return http.DefaultTransport.RoundTrip(r)
+	return testkit.HTTP.Transport.RoundTrip(r)
 }

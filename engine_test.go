@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/oslcbus/oslcbus"
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
@@ -252,7 +253,7 @@ func TestT1_T2_T3_TrackedResourceSet(t *testing.T) {
 		}
 	}
 	r.eventually("all events", func() bool { return len(r.seenOf("")) == 16 })
-	walk := trstest.NewWalker(httpClient, r.url+"/trs/st2").Walk(t)
+	walk := trstest.NewWalker(testkit.HTTP, r.url+"/trs/st2").Walk(t)
 	if len(walk.Changes) != 16 || len(walk.Members) != len(live) {
 		t.Errorf("%d changes and %d members, want 16 and %d", len(walk.Changes), len(walk.Members), len(live))
 	}
@@ -269,7 +270,7 @@ func TestT1_T2_T3_TrackedResourceSet(t *testing.T) {
 	}
 	r.halt()
 	r.start()
-	again := trstest.NewWalker(httpClient, r.url+"/trs/st2").Walk(t)
+	again := trstest.NewWalker(testkit.HTTP, r.url+"/trs/st2").Walk(t)
 	if fmt.Sprint(again.Changes) != fmt.Sprint(walk.Changes) || fmt.Sprint(again.Members) != fmt.Sprint(walk.Members) {
 		t.Error("after a restart the set is another one")
 	}

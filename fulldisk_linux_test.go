@@ -43,7 +43,7 @@ func TestC5_FullDisk(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			resp, err := http.DefaultTransport.RoundTrip(req)
+			resp, err := testkit.HTTP.Transport.RoundTrip(req)
 			if err != nil {
 				return err // it does not listen yet
 			}
@@ -88,7 +88,7 @@ func TestC5_FullDisk(t *testing.T) {
 	limit(unix.RLIM_INFINITY)
 	changes(4)
 	ready(http.StatusOK, "")
-	walk := trstest.NewWalker(httpClient, url+"/trs/st2").Walk(t)
+	walk := trstest.NewWalker(testkit.HTTP, url+"/trs/st2").Walk(t)
 	if len(walk.Changes) != 4 || len(walk.Members) != 2 {
 		t.Errorf("the set has %d entries and %d members, want 4 and 2", len(walk.Changes), len(walk.Members))
 	}

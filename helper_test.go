@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
 )
@@ -24,7 +25,7 @@ func (r *rig) send(method, path, body string, header ...string) (*http.Response,
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := testkit.HTTP.Transport.RoundTrip(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func (r *rig) deliver(path string, body []byte, header ...string) (*http.Respons
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := testkit.HTTP.Transport.RoundTrip(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/bus"
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
@@ -173,7 +174,7 @@ func (l *life) send(r *replica, method, path, body string, header ...string) (in
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := testkit.HTTP.Do(req)
 	if err != nil {
 		return 0, nil, ""
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/canon"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
@@ -20,7 +21,7 @@ import (
 func TestPatches_areWhatGETAnswers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "trs: {page_size: 5}").start()
-	client, err := trs.NewClient(trs.ClientConfig{URI: r.url + "/trs/st2", HTTP: httpClient})
+	client, err := trs.NewClient(trs.ClientConfig{URI: r.url + "/trs/st2", HTTP: testkit.HTTP})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func TestPatches_areWhatGETAnswers(t *testing.T) {
 	if applied < 12 || compared == 0 {
 		t.Errorf("%d patches were applied and %d states compared", applied, compared)
 	}
-	report, err := trs.Verify(t.Context(), trs.VerifyConfig{ClientConfig: trs.ClientConfig{URI: r.url + "/trs/st2", HTTP: httpClient, Parser: format.Parser{JSONLD: processor.Parse}}})
+	report, err := trs.Verify(t.Context(), trs.VerifyConfig{ClientConfig: trs.ClientConfig{URI: r.url + "/trs/st2", HTTP: testkit.HTTP, Parser: format.Parser{JSONLD: processor.Parse}}})
 	if err != nil || len(report.Findings) > 0 {
 		t.Errorf("%v, %+v", err, report.Findings)
 	}

@@ -144,7 +144,7 @@ func TestMainJob(t *testing.T) {
 // checkSet walks the set and compares what it has with what is expected.
 func (r *realRig) checkSet(members, changes int) *trstest.Seen {
 	r.t.Helper()
-	walk := trstest.NewWalker(httpClient, r.url+"/trs/st2").Walk(r.t)
+	walk := trstest.NewWalker(testkit.HTTP, r.url+"/trs/st2").Walk(r.t)
 	if len(walk.Members) != members || len(walk.Changes) != changes {
 		r.t.Errorf("the set has %d members and %d changes, want %d and %d", len(walk.Members), len(walk.Changes), members, changes)
 	}
@@ -226,7 +226,7 @@ func TestE2_Order(t *testing.T) {
 	}
 	sets := 0
 	for i := range 6 {
-		if n := len(trstest.NewWalker(httpClient, fmt.Sprintf("%s/trs/st2.%d", r.url, i)).Walk(t).Changes); n > 0 {
+		if n := len(trstest.NewWalker(testkit.HTTP, fmt.Sprintf("%s/trs/st2.%d", r.url, i)).Walk(t).Changes); n > 0 {
 			sets++
 			if n != 100 {
 				t.Errorf("set %d has %d changes", i, n)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/adapters/sandbox"
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/trs/trstest"
 )
 
@@ -77,7 +78,7 @@ func TestRepair(t *testing.T) {
 	r.setEnabled(kept, false) // the sign that the source is past the others
 	r.eventually("the sign", func() bool { return len(r.seenOf(keptURI)) >= 2 })
 	loses.set(nil)
-	before := trstest.NewWalker(httpClient, r.url+"/trs/st2").Walk(t)
+	before := trstest.NewWalker(testkit.HTTP, r.url+"/trs/st2").Walk(t)
 
 	want := map[string]string{changedURI: "modification", deletedURI: "deletion", madeURI: "creation"}
 	check := func(out map[string]any, applied bool, remaining int) {
@@ -96,11 +97,11 @@ func TestRepair(t *testing.T) {
 	for range 2 { // looking changes nothing
 		check(repair(false), false, 3)
 	}
-	if walk := trstest.NewWalker(httpClient, r.url+"/trs/st2").Walk(t); fmt.Sprint(walk.Changes) != fmt.Sprint(before.Changes) {
+	if walk := trstest.NewWalker(testkit.HTTP, r.url+"/trs/st2").Walk(t); fmt.Sprint(walk.Changes) != fmt.Sprint(before.Changes) {
 		t.Error("a dry run has told something")
 	}
 	check(repair(true), true, 0)
-	after := trstest.NewWalker(httpClient, r.url+"/trs/st2").Walk(t)
+	after := trstest.NewWalker(testkit.HTTP, r.url+"/trs/st2").Walk(t)
 	if n := len(after.Changes) - len(before.Changes); n != 3 || fmt.Sprint(after.Changes[n:]) != fmt.Sprint(before.Changes) {
 		t.Errorf("the changes were\n%v\nand are\n%v", before.Changes, after.Changes)
 	}

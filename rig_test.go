@@ -24,6 +24,7 @@ import (
 	"github.com/oslcbus/oslcbus/adapters"
 	"github.com/oslcbus/oslcbus/adapters/all"
 	"github.com/oslcbus/oslcbus/adapters/sandbox"
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
@@ -299,7 +300,7 @@ func (r *rig) do(method, path string, header ...string) (*http.Response, string)
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := testkit.HTTP.Transport.RoundTrip(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -341,7 +342,7 @@ func (r *rig) rest(method, path string, in any) map[string]any {
 		r.t.Fatal(err)
 	}
 	req.Header.Set("St2-Api-Key", sandbox.Token)
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := testkit.HTTP.Transport.RoundTrip(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -399,5 +400,3 @@ func (r *rig) fault(fn func(w http.ResponseWriter, req *http.Request) bool) {
 	defer r.mu.Unlock()
 	r.jiraFault = fn
 }
-
-var httpClient = &http.Client{}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
@@ -91,12 +92,12 @@ func TestT6_Truncated(t *testing.T) {
 	r.eventually("the events", func() bool { return len(r.seenOf("")) >= 26 })
 	// 26 changes, of which 10 stay at least; the cut is between two segments.
 	r.eventually("the older changes to go", func() bool {
-		report, err := trs.Verify(t.Context(), trs.VerifyConfig{ClientConfig: trs.ClientConfig{URI: first, HTTP: httpClient}, Resources: -1})
+		report, err := trs.Verify(t.Context(), trs.VerifyConfig{ClientConfig: trs.ClientConfig{URI: first, HTTP: testkit.HTTP}, Resources: -1})
 		return err == nil && report.Events <= 16
 	})
 	check := func() {
 		t.Helper()
-		walk := trstest.NewWalker(httpClient, first).Walk(t)
+		walk := trstest.NewWalker(testkit.HTTP, first).Walk(t)
 		want := slices.Sorted(slices.Values(live))
 		if !slices.Equal(walk.Members, want) || len(walk.Changes) < 10 || len(walk.Changes) >= 26 {
 			t.Errorf("%d changes and members %v; want 10 to 25 and %v", len(walk.Changes), walk.Members, want)
@@ -108,7 +109,7 @@ func TestT6_Truncated(t *testing.T) {
 	check()
 	for _, set := range []string{"/trs/st2", "/trs/bus"} {
 		report, err := trs.Verify(t.Context(), trs.VerifyConfig{ClientConfig: trs.ClientConfig{
-			URI: r.url + set, HTTP: httpClient, Parser: format.Parser{JSONLD: processor.Parse},
+			URI: r.url + set, HTTP: testkit.HTTP, Parser: format.Parser{JSONLD: processor.Parse},
 		}})
 		if err != nil || len(report.Findings) > 0 {
 			t.Errorf("%s: %v, %+v", set, err, report)
@@ -140,7 +141,7 @@ func TestT6_Quiet(t *testing.T) {
 		t.Errorf("change 21 is answered %d", status)
 	}
 	pages := func() map[string]string {
-		walk := trstest.NewWalker(httpClient, r.url+"/trs/st2").Walk(t)
+		walk := trstest.NewWalker(testkit.HTTP, r.url+"/trs/st2").Walk(t)
 		if len(walk.Changes) != 9 || !slices.Equal(walk.Members, []string{uri}) {
 			t.Errorf("%d changes and members %v", len(walk.Changes), walk.Members)
 		}
@@ -168,7 +169,7 @@ func TestT5_InStep(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "trs: {page_size: 5, keep_changes: 50, base_age: 1ms}").start()
 	other := newRig(t, fmt.Sprintf("connections:\n  far: {type: trsfeed, url: %q, poll: 5ms}\n", r.url+"/trs/st2")).start()
-	client, err := trs.NewClient(trs.ClientConfig{URI: r.url + "/trs/st2", HTTP: httpClient})
+	client, err := trs.NewClient(trs.ClientConfig{URI: r.url + "/trs/st2", HTTP: testkit.HTTP})
 	if err != nil {
 		t.Fatal(err)
 	}

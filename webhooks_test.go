@@ -106,7 +106,7 @@ func (r *rig) call(method, path string, in any, want int) map[string]any {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := testkit.HTTP.Transport.RoundTrip(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -132,7 +132,7 @@ func newExecutor(cfg Config, opts adapters.Options) (*Executor, error) {
 		if timeout <= 0 {
 			timeout = defaultTimeout
 		}
-		x.client = &http.Client{Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+		x.client = &http.Client{Timeout: timeout, Transport: adapters.NewTransport(), CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // an API does not redirect; a login page does
 		}}
 	}

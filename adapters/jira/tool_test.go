@@ -81,7 +81,6 @@ func serve(t testing.TB, h http.Handler) string {
 	t.Cleanup(func() {
 		srv.CloseClientConnections()
 		srv.Close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	})
 	return srv.URL
 }

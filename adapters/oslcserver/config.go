@@ -139,7 +139,7 @@ func New(cfg Config, opts adapters.Options) (*Executor, error) {
 	}
 	if next == nil {
 		// Bindings ask for HTTP 1.1.
-		t := http.DefaultTransport.(*http.Transport).Clone()
+		t := adapters.NewTransport()
 		t.ForceAttemptHTTP2, t.TLSNextProto = false, map[string]func(string, *tls.Conn) http.RoundTripper{}
 		next = t
 	}

@@ -103,7 +103,7 @@ func newREST(base string, cfg REST, opts adapters.Options) (*rest, error) {
 		if timeout <= 0 {
 			timeout = defaultTimeout
 		}
-		c.client = &http.Client{Timeout: timeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+		c.client = &http.Client{Timeout: timeout, Transport: adapters.NewTransport(), CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // an API does not redirect; a login page does
 		}}
 	}

@@ -104,13 +104,13 @@ func New(cfg Config, opts adapters.Options) (*Source, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	client := &http.Client{Transport: http.DefaultTransport}
+	client := &http.Client{}
 	if opts.Client != nil {
 		c := *opts.Client
 		client = &c
 	}
 	if client.Transport == nil {
-		client.Transport = http.DefaultTransport
+		client.Transport = adapters.NewTransport()
 	}
 	client.Transport = &login{next: client.Transport, host: u.Host, user: cfg.User, password: password, token: token}
 	s.feed, err = trs.NewClient(trs.ClientConfig{

@@ -205,7 +205,7 @@ func NewExecutor(cfg CallConfig, opts adapters.Options) (*Executor, error) {
 		x.opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	x.once.Now = x.opts.Now
-	x.client = &http.Client{Timeout: cmp.Or(cfg.Timeout, defaultTimeout)}
+	x.client = &http.Client{Timeout: cmp.Or(cfg.Timeout, defaultTimeout), Transport: adapters.NewTransport()}
 	if opts.Client != nil {
 		c := *opts.Client
 		x.client = &c

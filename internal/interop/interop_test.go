@@ -121,7 +121,7 @@ func ask(t *testing.T, method, url string, body any) map[string]any {
 		t.Fatal(err)
 	}
 	req.Header.Set("St2-Api-Key", sandbox.Token)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := testkit.HTTP.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func get(t *testing.T, uri string) *rdf.Graph {
 		t.Fatal(err)
 	}
 	req.Header.Set("Accept", "text/turtle")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := testkit.HTTP.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/vocab"
 )
@@ -199,7 +200,7 @@ func status(t *testing.T, uri string) int {
 		t.Fatal(err)
 	}
 	req.Header.Set("Accept", "text/turtle")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := testkit.HTTP.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

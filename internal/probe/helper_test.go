@@ -17,6 +17,7 @@ import (
 	"github.com/oslcbus/oslcbus/adapters/jira"
 	"github.com/oslcbus/oslcbus/adapters/sandbox"
 	"github.com/oslcbus/oslcbus/internal/probe"
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc"
 )
 
@@ -148,7 +149,7 @@ func serve(t *testing.T, f fault) string {
 func ask(addr string, r *http.Request) (*answer, error) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.RequestURI = "http", addr, ""
-	resp, err := http.DefaultTransport.RoundTrip(out)
+	resp, err := testkit.HTTP.Transport.RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/oslcbus/oslcbus/internal/sqlite"
+	"github.com/oslcbus/oslcbus/internal/testkit"
 	"github.com/oslcbus/oslcbus/oslc"
 	"github.com/oslcbus/oslcbus/oslc/rdf"
 	"github.com/oslcbus/oslcbus/oslc/rdf/format"
@@ -127,7 +128,7 @@ func (r *queryRig) send(method, uri, form string) (int, *rdf.Graph) {
 	if form != "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := testkit.HTTP.Do(req)
 	if err != nil {
 		r.t.Fatal(err)
 	}
