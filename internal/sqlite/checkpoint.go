@@ -9,9 +9,9 @@ import (
 
 const (
 	// checkpointAfter is how many commits bring a checkpoint.
-	checkpointAfter = 50
+	checkpointAfter = 10
 	// checkpointEvery is how long a checkpoint is at least after the one before.
-	checkpointEvery = 250 * time.Millisecond
+	checkpointEvery = 100 * time.Millisecond
 	// walPages is how many pages the write-ahead log may have before it is begun
 	// anew, of 4 KB each.
 	walPages = 4_096
