@@ -25,7 +25,7 @@ func (e *Engine) decode(m bus.Message) (*oslc.Event, error) {
 const (
 	foldBatch = 500                    // records folded at once: larger gains nothing
 	foldIdle  = 3 * time.Millisecond   // how long a batch waits for more that is there
-	foldPace  = 50 * time.Millisecond // how long a batch begins at least after the one before
+	foldPace  = 50 * time.Millisecond  // how long a batch begins at least after the one before
 	foldQuiet = 200 * time.Millisecond // how long without a record a topic counts as quiet
 
 	trimEvery = time.Minute // how often a quiet set is looked at for what need not be kept
