@@ -290,26 +290,7 @@ func (r *rig) get(path string, header ...string) (*http.Response, string) {
 
 func (r *rig) do(method, path string, header ...string) (*http.Response, string) {
 	r.t.Helper()
-	if strings.HasPrefix(path, "/") {
-		path = r.url + path
-	}
-	req, err := http.NewRequestWithContext(r.t.Context(), method, path, nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := testkit.HTTP.Transport.RoundTrip(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return resp, string(b)
+	return r.send(method, path, "", header...)
 }
 
 // graph reads an RDF answer.
