@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// checkpointAfter is how many commits bring a checkpoint.
+	// checkpointAfter is how many commits bring a checkpoint. They are few: while much is
+	// made durable at once, commits to other files of the disk wait for it.
 	checkpointAfter = 10
 	// checkpointEvery is how long a checkpoint is at least after the one before.
 	checkpointEvery = 100 * time.Millisecond
